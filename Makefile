@@ -1,0 +1,32 @@
+# The same commands for people and for CI. `make` alone lists them.
+
+# The services' queries are checked against the committed .sqlx; only scripts/sqlx-check asks a database.
+export SQLX_OFFLINE = true
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Compare Axum and Actix on this machine: about two minutes after the build
+	target/release/tailmark compare scenarios/crud.yaml axum actix --rounds 6 --warmup 2s --measure 4s
+
+.PHONY: test
+test: setup ## Run all tests, against real servers
+	scripts/test-setup
+	cargo test --workspace --locked
+
+.PHONY: lint
+lint: setup ## Check format, lints, documentation and the freshness of .sqlx
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	scripts/sqlx-check
+
+.PHONY: build
+build: setup ## Build tailmark and the reference services in release
+	cargo build --release --workspace --bins --locked
+
+.PHONY: setup
+setup: ## Install PostgreSQL and Redis if they are missing; starts neither
+	@scripts/setup

@@ -1,0 +1,52 @@
+//! Actix's own extractors, with rejections in the words of the contract.
+
+use crate::error::ApiError;
+use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::web::{JsonConfig, PathConfig, QueryConfig, ServiceConfig};
+use contract::{Failure, limit};
+use std::error::Error;
+
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    config
+        .app_data(PathConfig::default().error_handler(|error, _| ApiError::from(error).into()))
+        .app_data(QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()))
+        .app_data(
+            JsonConfig::default()
+                .limit(limit::BODY_BYTES)
+                .error_handler(|error, _| ApiError::from(error).into()),
+        );
+}
+
+impl From<PathError> for ApiError {
+    fn from(_: PathError) -> Self {
+        Failure::InvalidPath.into()
+    }
+}
+
+impl From<QueryPayloadError> for ApiError {
+    fn from(error: QueryPayloadError) -> Self {
+        Failure::InvalidQuery(cause(&error)).into()
+    }
+}
+
+impl From<JsonPayloadError> for ApiError {
+    fn from(error: JsonPayloadError) -> Self {
+        match error {
+            JsonPayloadError::ContentType => Failure::UnsupportedMediaType,
+            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+                Failure::BodyTooLarge
+            }
+            error => Failure::InvalidBody(cause(&error)),
+        }
+        .into()
+    }
+}
+
+/// The first cause of a rejection: the words of Serde, without those of the layers above.
+fn cause(rejection: &dyn Error) -> String {
+    let mut cause = rejection;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,55 @@
+//! Axum's own extractors, with rejections in the words of the contract.
+
+use crate::error::ApiError;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts};
+use axum::http::StatusCode;
+use contract::Failure;
+use std::error::Error;
+
+/// The parameter of the path.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// The query.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// The body, as JSON.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(ApiError))]
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl From<PathRejection> for ApiError {
+    fn from(_: PathRejection) -> Self {
+        Failure::InvalidPath.into()
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Failure::InvalidQuery(cause(&rejection)).into()
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Failure::UnsupportedMediaType,
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::BodyTooLarge,
+            _ => Failure::InvalidBody(cause(&rejection)),
+        }
+        .into()
+    }
+}
+
+/// The first cause of a rejection: the words of Serde, without those of the layers above.
+fn cause(rejection: &dyn Error) -> String {
+    let mut cause = rejection;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,12 @@
+//! Row 2: plaintext and JSON.
+
+use axum::Json;
+use contract::greeting::{Greeting, HELLO};
+
+pub(crate) async fn plaintext() -> &'static str {
+    HELLO
+}
+
+pub(crate) async fn json() -> Json<Greeting> {
+    Json(Greeting::hello())
+}

@@ -1,0 +1,21 @@
+//! Contract v1 in Axum. Every file has its namesake in the Actix service.
+
+mod accounts;
+mod error;
+mod extract;
+mod greetings;
+mod health;
+mod items;
+mod routes;
+mod server;
+mod transfers;
+
+use mimalloc::MiMalloc;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    launch::run(server::serve)
+}

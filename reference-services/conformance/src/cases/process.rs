@@ -1,0 +1,187 @@
+//! The service as a process: its commands, its end, and how long it listens to nobody.
+
+use super::transfers::{database, fact, order, post};
+use crate::World;
+use crate::http::raw;
+use crate::service::{Service, run};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+pub(super) async fn audit_tells_sound_from_unsound(world: &World) {
+    post(&world.service, "audited", &order(17, 5_017, 1)).await;
+    post(&world.service, "audited", &order(17, 5_017, 1)).await;
+    let audit = async |answered: i64, unknown: i64| {
+        let counts = format!(
+            r#"{{"steps":{{"buy/transfer":{{"statuses":{{"201":{answered}}},"unknown":{unknown}}},
+                "browse/item":{{"statuses":{{"200":7,"201":7}},"unknown":9}}}}}}"#
+        );
+        let (code, printed) = run(&world.subject, &[], "audit", &counts).await;
+        let audit: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(
+            code,
+            Some(if audit["ok"] == true { 0 } else { 1 }),
+            "{audit}"
+        );
+        audit
+    };
+    let first = audit(0, 0).await;
+    let given = fact(&first, "transfers") + fact(&first, "replays");
+    assert_eq!(first["ok"], false, "answers that nobody counted: {first}");
+    assert_eq!(first["facts"]["transfers"], first["facts"]["distinct_keys"]);
+    assert!(fact(&first, "replays") > 0, "{first}");
+    for (answered, unknown, ok) in [
+        (given, 0, true),
+        (given - 1, 1, true),
+        (given - 2, 5, true),
+        (given - 2, 1, false),
+        (given + 1, 0, false),
+    ] {
+        let audit = audit(answered, unknown).await;
+        assert_eq!(
+            audit["ok"], ok,
+            "{answered} answered, {unknown} unknown: {audit}"
+        );
+        assert_eq!(
+            audit["facts"]["problems"].as_array().unwrap().is_empty(),
+            ok,
+            "{audit}"
+        );
+    }
+    // One minor unit out of nowhere.
+    let database = database(world).await;
+    let change = async |by: i64| {
+        let statement = "UPDATE accounts SET balance_minor = balance_minor + $1 WHERE id = 18";
+        database.execute(statement, &[&by]).await.unwrap();
+    };
+    change(1).await;
+    assert_eq!(audit(given, 0).await["ok"], false);
+    change(-1).await;
+    assert_eq!(audit(given, 0).await["ok"], true);
+}
+
+pub(super) async fn audit_refuses_counts_it_does_not_understand(world: &World) {
+    for counts in [
+        "",
+        "{}",
+        r#"{"steps":{"a/transfer":{"statuses":{"201":1}}}}"#,
+    ] {
+        assert_eq!(
+            run(&world.subject, &[], "audit", counts).await,
+            (Some(2), String::new()),
+            "{counts}"
+        );
+    }
+}
+
+pub(super) async fn healthcheck_follows_readiness(world: &World) {
+    let check = async |address: &str| {
+        let port = address.rsplit(':').next().unwrap();
+        run(&world.subject, &[("PORT", port)], "healthcheck", "")
+            .await
+            .0
+    };
+    assert_eq!(check(&world.service.address).await, Some(0));
+    let unready = Service::start(&world.subject, &[("REDIS_URL", "redis://127.0.0.1:1/0")]).await;
+    assert_eq!(check(&unready.address).await, Some(1));
+    let address = unready.address.clone();
+    unready.signal(Signal::TERM);
+    unready.ended().await;
+    assert_eq!(check(&address).await, Some(1));
+}
+
+pub(super) async fn idle_services_stop_at_once(world: &World) {
+    for signal in [Signal::TERM, Signal::INT] {
+        let service = Service::start(&world.subject, &[]).await;
+        let hello = "GET /livez HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        assert!(
+            raw(&service.address, hello)
+                .await
+                .starts_with("HTTP/1.1 200 ")
+        );
+        let start = Instant::now();
+        service.signal(signal);
+        assert_eq!(service.ended().await.code(), Some(0));
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "it took {:?} to stop",
+            start.elapsed()
+        );
+    }
+    // A client that keeps its connection open does not keep the service alive.
+    let service = Service::start(&world.subject, &[]).await;
+    service.get("/livez").await;
+    let start = Instant::now();
+    service.signal(Signal::TERM);
+    assert_eq!(service.ended().await.code(), Some(0));
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "it took {:?} to stop",
+        start.elapsed()
+    );
+}
+
+pub(super) async fn requests_in_flight_finish(world: &World) {
+    let service = Service::start(&world.subject, &[]).await;
+    let mut database = database(world).await;
+    let watcher = super::transfers::database(world).await;
+    let other = database.transaction().await.unwrap();
+    let claim = "INSERT INTO idempotency_keys (key, fingerprint) VALUES ('at-the-end', '')";
+    other.execute(claim, &[]).await.unwrap();
+
+    let request = service
+        .request("POST", "/v1/transfers")
+        .header("idempotency-key", "at-the-end");
+    let answer = tokio::spawn(request.json(&order(19, 5_019, 1)).send());
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while watcher
+        .query_one(waiting, &[])
+        .await
+        .unwrap()
+        .get::<_, i64>(0)
+        == 0
+    {
+        assert!(
+            !answer.is_finished(),
+            "the request did not wait for the key"
+        );
+    }
+    service.signal(Signal::TERM);
+    // Once it refuses connections, it has seen the signal.
+    while TcpStream::connect(&service.address).await.is_ok() {}
+    other.rollback().await.unwrap();
+    assert_eq!(answer.await.unwrap().status, 201);
+    assert_eq!(service.ended().await.code(), Some(0));
+}
+
+pub(super) async fn silent_connections_are_closed(world: &World) {
+    let close = async |first: &str| {
+        let mut stream = TcpStream::connect(&world.service.address).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let start = Instant::now();
+        let mut all = Vec::new();
+        // A service may say 408 before it closes; what counts is that it does.
+        let end = timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
+        assert!(end.is_ok(), "{first:?}: the connection was open after 20 s");
+        start.elapsed()
+    };
+    let idle = "GET /livez HTTP/1.1\r\nhost: test\r\n\r\n";
+    let half = "GET /livez HTTP/1.1\r\nhost:";
+    let (after_nothing, after_half, after_answer) =
+        tokio::join!(close(""), close(half), close(idle));
+    for (what, elapsed) in [
+        ("no byte", after_nothing),
+        ("half a head", after_half),
+        ("an answer", after_answer),
+    ] {
+        let seconds = elapsed.as_secs_f64();
+        assert!(
+            (4.0..9.0).contains(&seconds),
+            "closed {seconds:.1} s after {what}; the contract says 5"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! A running service: started on a free port, stopped by a signal.
+
+use crate::Subject;
+use crate::http::{Answer, Request};
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// How long a service may take to listen or to end: far above what it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service that listens. Killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Service {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    client: reqwest::Client,
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+}
+
+impl Service {
+    /// Starts the subject with these variables in its environment, over those of its stores.
+    pub(crate) async fn start(subject: &Subject, environment: &[(&str, &str)]) -> Self {
+        let mut child = command(subject, environment)
+            .args(["--port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        timeout(PATIENCE, output.read_line(&mut line))
+            .await
+            .expect("no port was printed")
+            .unwrap();
+        let port: u16 = line
+            .trim_end()
+            .parse()
+            .unwrap_or_else(|_| panic!("{line:?} is no port"));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            child,
+            output,
+            client,
+            address: format!("127.0.0.1:{port}"),
+        }
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> Request {
+        Request::new(
+            &self.client,
+            method,
+            &format!("http://{}{path}", self.address),
+        )
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send().await
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(id.try_into().unwrap()))
+            .unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end that a signal brought about, and checks that nothing but the port was printed.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        let status = timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("the service did not end")
+            .unwrap();
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "", "standard output carries the port alone");
+        status
+    }
+}
+
+/// Runs a command of the subject to its end; returns its exit code and what it printed.
+pub(crate) async fn run(
+    subject: &Subject,
+    environment: &[(&str, &str)],
+    argument: &str,
+    input: &str,
+) -> (Option<i32>, String) {
+    let mut command = command(subject, environment);
+    let mut child = command
+        .arg(argument)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that does not read its input may have ended before it was written.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = timeout(PATIENCE, child.wait_with_output())
+        .await
+        .expect("the command did not end")
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+fn command(subject: &Subject, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(&subject.program);
+    command
+        .env_clear()
+        // The outages that are provoked here would fill the log; a panic shows all the same.
+        .env("RUST_LOG", "off")
+        .env("DATABASE_URL", &subject.database_url)
+        .env("REDIS_URL", &subject.redis_url)
+        .envs(environment.iter().copied())
+        .kill_on_drop(true);
+    command
+}

@@ -1,0 +1,245 @@
+//! Every error a client can see.
+
+use crate::limit;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a request was not granted, in terms of the contract. What happened inside is logged, never shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// 400: an account is named by a whole number from 1 up.
+    InvalidAccountId,
+    /// 400: the path is not valid UTF-8.
+    InvalidPath,
+    /// 400: what is wrong with the query.
+    InvalidQuery(String),
+    /// 400: what is wrong with the body.
+    InvalidBody(String),
+    /// 400: `If-Match` is neither `*` nor a list of quoted tags.
+    InvalidPrecondition,
+    /// 400: a transfer needs an `Idempotency-Key`.
+    MissingIdempotencyKey,
+    /// 400: a key has 1 to 64 visible ASCII characters.
+    InvalidIdempotencyKey,
+    /// 404: no such path.
+    PathNotFound,
+    /// 404: no such account.
+    AccountNotFound,
+    /// 404: no such item.
+    ItemNotFound,
+    /// 404: no such transfer.
+    TransferNotFound,
+    /// 405: the path does not know the method.
+    MethodNotAllowed,
+    /// 409: an earlier request with the same key has not finished.
+    KeyInFlight,
+    /// 412: the item has another version.
+    VersionMismatch,
+    /// 413: the body is larger than [`limit::BODY_BYTES`].
+    BodyTooLarge,
+    /// 415: the body is not `application/json`.
+    UnsupportedMediaType,
+    /// 422: the key was used for another order.
+    KeyReused,
+    /// 422: the account holds less than the amount.
+    InsufficientFunds,
+    /// 422: `from` and `to` are the same account.
+    SameAccount,
+    /// 422: an account is kept in another currency.
+    CurrencyMismatch,
+    /// 428: a change needs `If-Match`.
+    PreconditionRequired,
+    /// 500: a bug in the service.
+    Internal,
+    /// 503: the database refused the transaction too often, because others touched the same rows.
+    TooManyConflicts,
+    /// 503: a store did not answer in time.
+    Unavailable,
+}
+
+impl Failure {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.parts().0
+    }
+
+    /// The stable name of the failure, for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.parts().1
+    }
+
+    /// Seconds for the header `retry-after`, if another try makes sense.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        (self.status() == 503).then_some(limit::RETRY_AFTER_SECONDS)
+    }
+
+    /// What went wrong, for people.
+    fn message(&self) -> Cow<'static, str> {
+        match self {
+            Self::InvalidQuery(detail) => format!("the query is not valid: {detail}").into(),
+            Self::InvalidBody(detail) => format!("the body is not valid: {detail}").into(),
+            _ => self.parts().2.into(),
+        }
+    }
+
+    /// Status, code and message, side by side.
+    fn parts(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::InvalidAccountId => (
+                400,
+                "invalid_account_id",
+                "an account is named by a whole number from 1 up",
+            ),
+            Self::InvalidPath => (400, "invalid_path", "the path is not valid UTF-8"),
+            Self::InvalidQuery(_) => (400, "invalid_query", "the query is not valid"),
+            Self::InvalidBody(_) => (400, "invalid_body", "the body is not valid"),
+            Self::InvalidPrecondition => (
+                400,
+                "invalid_if_match",
+                "if-match must be * or a list of quoted versions",
+            ),
+            Self::MissingIdempotencyKey => (
+                400,
+                "missing_idempotency_key",
+                "a transfer needs an idempotency-key",
+            ),
+            Self::InvalidIdempotencyKey => (
+                400,
+                "invalid_idempotency_key",
+                "an idempotency-key has 1 to 64 visible ASCII characters",
+            ),
+            Self::PathNotFound => (404, "path_not_found", "there is no such path"),
+            Self::AccountNotFound => (404, "account_not_found", "there is no such account"),
+            Self::ItemNotFound => (404, "item_not_found", "there is no such item"),
+            Self::TransferNotFound => (404, "transfer_not_found", "there is no such transfer"),
+            Self::MethodNotAllowed => (
+                405,
+                "method_not_allowed",
+                "this path does not know this method",
+            ),
+            Self::KeyInFlight => (
+                409,
+                "key_in_flight",
+                "a request with this idempotency-key has not finished",
+            ),
+            Self::VersionMismatch => (412, "version_mismatch", "the item has another version"),
+            Self::BodyTooLarge => (413, "body_too_large", "the body is too large"),
+            Self::UnsupportedMediaType => (
+                415,
+                "unsupported_media_type",
+                "the body must be application/json",
+            ),
+            Self::KeyReused => (
+                422,
+                "key_reused",
+                "this idempotency-key was used for another transfer",
+            ),
+            Self::InsufficientFunds => (
+                422,
+                "insufficient_funds",
+                "the account holds less than the amount",
+            ),
+            Self::SameAccount => (422, "same_account", "from and to are the same account"),
+            Self::CurrencyMismatch => (
+                422,
+                "currency_mismatch",
+                "an account is kept in another currency",
+            ),
+            Self::PreconditionRequired => (428, "precondition_required", "a change needs if-match"),
+            Self::Internal => (500, "internal", "something went wrong"),
+            Self::TooManyConflicts => (
+                503,
+                "too_many_conflicts",
+                "others are changing the same accounts",
+            ),
+            Self::Unavailable => (503, "unavailable", "a store does not answer"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The body of every answer that is not a success:
+/// `{"error":{"code":"item_not_found","message":"there is no such item"},"request_id":"5c3a1f0e9b2d4476-1"}`.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody {
+    error: ErrorDetail,
+    /// Finds the line about this request in the service's log, where there is one.
+    pub request_id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorDetail {
+    code: &'static str,
+    message: Cow<'static, str>,
+}
+
+impl ErrorBody {
+    /// The body that tells `failure`, under a request id of its own.
+    #[must_use]
+    pub fn new(failure: &Failure) -> Self {
+        let error = ErrorDetail {
+            code: failure.code(),
+            message: failure.message(),
+        };
+        Self {
+            error,
+            request_id: next_request_id(),
+        }
+    }
+}
+
+/// Sixteen hexadecimal digits that tell this process from others, and a count within it.
+fn next_request_id() -> String {
+    static PROCESS: LazyLock<u64> =
+        LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    format!(
+        "{:016x}-{}",
+        *PROCESS,
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_tells_the_failure_and_names_the_request() {
+        let failure = Failure::InvalidBody("missing field `to`".to_owned());
+        let body = serde_json::to_value(ErrorBody::new(&failure)).unwrap();
+        assert_eq!(body["error"]["code"], "invalid_body");
+        assert_eq!(
+            body["error"]["message"],
+            "the body is not valid: missing field `to`"
+        );
+        assert_ne!(
+            body["request_id"],
+            serde_json::to_value(ErrorBody::new(&failure)).unwrap()["request_id"]
+        );
+    }
+
+    #[test]
+    fn a_503_names_a_time_to_try_again_and_others_do_not() {
+        assert_eq!(
+            Failure::TooManyConflicts.retry_after(),
+            Some(limit::RETRY_AFTER_SECONDS)
+        );
+        assert_eq!(Failure::Internal.retry_after(), None);
+        const { assert!(limit::RETRY_AFTER_SECONDS > 0) };
+    }
+}

@@ -1,0 +1,21 @@
+//! Contract v1 of the reference services: what a client may send, what it gets back, and every bound on both.
+//!
+//! Types here cannot be wrong once they exist: a [`transfer::NewTransfer`] has a positive amount, an
+//! [`item::ItemPage`] a limit within its bounds, whichever framework parsed it. Nothing here knows a framework, a database or a clock.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`account`], [`item`], [`transfer`], [`greeting`] | the resources, as they are read and written |
+//! | [`failure`] | every error a client can see: status, code, message, body |
+//! | [`header`], [`path`], [`limit`] | the names and numbers both services share |
+
+pub mod account;
+pub mod failure;
+pub mod greeting;
+pub mod header;
+pub mod item;
+pub mod limit;
+pub mod path;
+pub mod transfer;
+
+pub use failure::{ErrorBody, Failure};

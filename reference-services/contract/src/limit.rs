@@ -1,0 +1,43 @@
+//! Every bound of the contract, and the server settings that are kept equal in all services.
+
+use std::time::Duration;
+
+/// The largest request body in bytes. The largest valid one, an item whose name is all escapes, is under 3 KiB.
+pub const BODY_BYTES: usize = 16 * 1024;
+
+/// The longest name of an item, in characters: a line of text.
+pub const NAME_CHARACTERS: usize = 200;
+
+/// Items fall into categories 1 to this one; the seed spreads them evenly.
+pub const CATEGORIES: i32 = 20;
+
+/// The largest page of items.
+pub const PAGE_ITEMS: i64 = 50;
+
+/// The page of items a client gets without asking for a size.
+pub const PAGE_ITEMS_DEFAULT: i64 = 20;
+
+/// The largest amount of one transfer, in minor units: what a seeded account holds.
+pub const AMOUNT_MINOR: i64 = 1_000_000_000_000;
+
+/// The longest idempotency key. A UUID has 36 characters; 64 leave room for a prefix or a hex SHA-256.
+pub const KEY_CHARACTERS: usize = 64;
+
+/// The most entity tags read from one `If-Match`: a client that names more has no idea what it changes.
+pub const IF_MATCH_TAGS: usize = 16;
+
+/// Connections that may wait in the kernel until the service accepts them: enough for a burst that opens 1,000 at once.
+pub const BACKLOG: u32 = 1_024;
+
+/// How long a connection may stay idle, or take to send a request's head, before the service closes it. Hyper has one
+/// timer for both, so Actix's two are set to the same value, which is Actix's default.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long requests in flight may take to finish after SIGTERM: above any time-out of the stores.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// `PostgreSQL` connections of one service, over all its workers.
+pub const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Seconds that a client is asked to wait after a 503: stores come back within about one, and 0 would invite a storm.
+pub const RETRY_AFTER_SECONDS: u32 = 1;

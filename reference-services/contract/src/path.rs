@@ -1,0 +1,20 @@
+//! The paths of the contract, in the `{name}` syntax that Axum and Actix share.
+
+/// Answers 200 as long as the process serves requests.
+pub const LIVEZ: &str = "/livez";
+/// Answers 200 when PostgreSQL and Redis answer, else 503.
+pub const READYZ: &str = "/readyz";
+/// `TechEmpower`'s plaintext test.
+pub const PLAINTEXT: &str = "/v1/plaintext";
+/// `TechEmpower`'s JSON test.
+pub const JSON: &str = "/v1/json";
+/// One account.
+pub const ACCOUNT: &str = "/v1/accounts/{id}";
+/// A page of items.
+pub const ITEMS: &str = "/v1/items";
+/// One item.
+pub const ITEM: &str = "/v1/items/{id}";
+/// Where transfers are ordered.
+pub const TRANSFERS: &str = "/v1/transfers";
+/// One transfer.
+pub const TRANSFER: &str = "/v1/transfers/{id}";

@@ -1,0 +1,117 @@
+//! The command line: what was typed, what it means, and the exit code. It and [`crate::progress`] alone write to the
+//! terminal.
+//!
+//! Standard output carries results, standard error everything else. Exit codes: 0; 2 usage or tool error; 4 nothing
+//! could be measured; 130 interrupted.
+
+mod args;
+mod check;
+mod compare;
+mod failure;
+mod keep;
+mod report;
+mod run;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use crate::progress::Progress;
+use args::{Args, Color, Command, Common};
+use failure::Failure;
+
+/// Parses the process's arguments, does what they say, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(message) => return message.print(),
+    };
+    match dispatch(args) {
+        Ok(outcome) => outcome.code(),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// How a command that could do its work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All is well.
+    Done,
+    /// A file has errors, which have been printed.
+    Refused,
+    /// No exchange was ok, so there is nothing to act on.
+    NothingMeasured,
+    /// Ended early on request; what was measured is saved and printed.
+    Interrupted,
+}
+
+impl Outcome {
+    fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Done => 0,
+            Self::Refused => 2,
+            Self::NothingMeasured => 4,
+            Self::Interrupted => 130,
+        })
+    }
+}
+
+fn dispatch(args: Args) -> Result<Outcome, Failure> {
+    match args.command {
+        Command::Run(args) => with_runtime(run::run(args)),
+        Command::Compare(args) => with_runtime(compare::compare(args)),
+        Command::Report(args) => report::report(&args),
+        Command::Check(args) => check::check(&args),
+    }
+}
+
+/// One thread is enough to start, watch and stop things; the workers have their own.
+fn with_runtime(work: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
+    crate::machine::raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("starting", &error))?;
+    runtime.block_on(work)
+}
+
+impl Common {
+    /// Writes a result to standard output. That nobody reads it any more is no failure.
+    fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::new("writing the result", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How tables are drawn on standard output.
+    fn table(&self) -> crate::report::Options<'static> {
+        let terminal = std::io::stdout().is_terminal();
+        let color = match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
+        };
+        let width = if terminal {
+            crate::progress::terminal_width()
+        } else {
+            args::WIDTH
+        };
+        crate::report::Options {
+            width,
+            color,
+            saved: None,
+            verbose: self.verbose,
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::new(self.quiet)
+    }
+}

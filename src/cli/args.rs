@@ -1,0 +1,324 @@
+//! What can be typed. What it means is decided by the commands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{
+    Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
+
+use crate::units::{Rate, parse_duration};
+
+/// Columns of a table that is not printed on a terminal.
+pub(super) const WIDTH: usize = 100;
+
+/// Flags of other tools that mean something else here, and ours.
+const OTHERS: [(&str, &str); 8] = [
+    (
+        "--url",
+        "the URL is an argument of its own: tailmark run http://…",
+    ),
+    (
+        "-t",
+        "tailmark needs no threads; --workers N where one is not enough",
+    ),
+    ("-z", "-d/--duration says how long"),
+    ("-m", "-X/--method names the method"),
+    ("-N", "-n/--requests says how many"),
+    ("-A", "-H 'accept: …' sets a header"),
+    ("-T", "-H 'content-type: …' sets a header"),
+    ("--rps", "-r/--rate says how many arrivals per second"),
+];
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tailmark",
+    version,
+    about = "Measures how an HTTP service behaves in its tail",
+    long_about = "Measures how an HTTP service behaves in its tail. Times run from the moment each request was due, so \
+                  nothing that a user would have waited for is left out.",
+    after_help = "tailmark run http://127.0.0.1:8080/ -r 1000 -d 30s\n\
+                  tailmark compare scenarios/crud.yaml axum actix",
+    disable_help_subcommand = true
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Measure one target
+    Run(Box<RunArgs>),
+    /// Measure several targets by the same scenario, in rounds of random order
+    Compare(Box<CompareArgs>),
+    /// Show a saved result again
+    Report(ReportArgs),
+    /// Find what is wrong with scenario and target files
+    Check(CheckArgs),
+}
+
+/// Flags of every command.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Common {
+    /// Print JSON on standard output instead of tables
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) quiet: bool,
+    /// Show more: what the first failures were
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) verbose: bool,
+    /// Whether to colour tables
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
+    pub(super) color: Color,
+}
+
+/// Where results go.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Saving {
+    /// Write the result to FILE too; its ending says the format (.json); may be given again
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: Vec<PathBuf>,
+    /// The results folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "results/local",
+        help_heading = "Output"
+    )]
+    pub(super) results: PathBuf,
+    /// Keep no record
+    #[arg(long, help_heading = "Output")]
+    pub(super) no_save: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How arrivals are spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Spacing {
+    /// At equal gaps.
+    Constant,
+    /// As independent users come.
+    Poisson,
+}
+
+/// `run`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "tailmark run http://127.0.0.1:8080/items/1 -r 1000 -d 30s\n\
+                  tailmark run scenarios/crud.yaml --target axum"
+)]
+pub(super) struct RunArgs {
+    /// A scenario file, or a URL to which one request is sent again and again
+    #[arg(value_name = "SCENARIO|URL")]
+    pub(super) what: String,
+    /// The target: a name in targets.yaml, a URL, or command:…
+    #[arg(long, value_name = "TARGET")]
+    pub(super) target: Option<String>,
+    /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(super) targets: Option<PathBuf>,
+    /// Arrivals per second, such as 400/s, 30/m, 2k/s [a URL: 100/s]
+    #[arg(short, long, value_parser = rate)]
+    pub(super) rate: Option<Rate>,
+    /// How long to measure, such as 30s or 1m30s [a URL: 10s]
+    #[arg(short, long, value_parser = duration)]
+    pub(super) duration: Option<Duration>,
+    /// Stop after N measured arrivals
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) requests: Option<u64>,
+    /// How long to warm up first (a URL) [0s]
+    #[arg(short, long, value_parser = duration)]
+    pub(super) warmup: Option<Duration>,
+    /// Connections at most [256]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) connections: Option<u32>,
+    /// The method (a URL) [GET]
+    #[arg(short = 'X', long)]
+    pub(super) method: Option<String>,
+    /// A header as `name: value` (a URL); may be given again
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub(super) headers: Vec<String>,
+    /// The body (a URL): text, @FILE, or @- for standard input
+    #[arg(short, long)]
+    pub(super) body: Option<String>,
+    /// Time for one exchange, from the moment it was sent [10s]
+    #[arg(long, value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+    /// How arrivals are spaced (a URL) [constant]
+    #[arg(long, value_name = "HOW")]
+    pub(super) arrivals: Option<Spacing>,
+    /// Measure this phase alone
+    #[arg(long, value_name = "PHASE")]
+    pub(super) phase: Option<String>,
+    /// Seed of every draw [the scenario's, or 1]
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Worker threads [as few as the rate needs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) workers: Option<u32>,
+    /// Whose memory and CPU to read: pid:N or port:N [the target's own process]
+    #[arg(long, value_name = "WHAT")]
+    pub(super) watch: Option<String>,
+    /// Memory readings per second
+    #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) sample_hz: u32,
+    #[command(flatten)]
+    pub(super) saving: Saving,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `compare`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6")]
+pub(super) struct CompareArgs {
+    /// A scenario file, then the targets; the first target is the reference
+    #[arg(value_name = "SCENARIO A B", num_args = 1.., required = true)]
+    pub(super) what: Vec<String>,
+    /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(super) targets: Option<PathBuf>,
+    /// Rounds; in each, every target is measured once
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) rounds: u32,
+    /// Warm-up of each launch
+    #[arg(long, default_value = "3s", value_parser = duration)]
+    pub(super) warmup: Duration,
+    /// Measured time of each launch
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub(super) measure: Duration,
+    /// The phase to compare [the only measured one]
+    #[arg(long, value_name = "PHASE")]
+    pub(super) phase: Option<String>,
+    /// Arrivals per second, the same for every target [the phase's]
+    #[arg(short, long, value_parser = rate)]
+    pub(super) rate: Option<Rate>,
+    /// Seed of every draw of the requests [the scenario's]
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Seed of the order of targets [drawn]
+    #[arg(long)]
+    pub(super) order_seed: Option<u64>,
+    /// Memory readings per second
+    #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) sample_hz: u32,
+    #[command(flatten)]
+    pub(super) saving: Saving,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `report`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark report results/local/latest")]
+pub(super) struct ReportArgs {
+    /// A saved result: its file or its folder
+    #[arg(value_name = "RECORD|DIR")]
+    pub(super) what: PathBuf,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `check`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark check scenarios/*.yaml reference-services/targets.yaml")]
+pub(super) struct CheckArgs {
+    /// Scenario and target files
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// A command line that is none: help that was asked for, or an error.
+#[derive(Debug)]
+pub(super) struct NoArgs {
+    error: clap::Error,
+    hint: Option<&'static str>,
+}
+
+/// Reads a command line.
+pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Args, NoArgs> {
+    let parsed = Args::command().try_get_matches_from(words);
+    parsed
+        .and_then(|matches| Args::from_arg_matches(&matches))
+        .map_err(|error| {
+            let hint = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => {
+                    OTHERS
+                        .iter()
+                        .find(|(other, _)| word == other)
+                        .map(|(_, ours)| *ours)
+                }
+                _ => None,
+            };
+            NoArgs { error, hint }
+        })
+}
+
+impl NoArgs {
+    /// Prints the help or the error where it belongs.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the command line alone writes to the terminal"
+    )]
+    pub(super) fn print(&self) -> ExitCode {
+        // A terminal that is gone reads nothing more.
+        let _ = self.error.print();
+        if let Some(hint) = self.hint {
+            eprintln!("hint: {hint}");
+        }
+        ExitCode::from(if self.error.use_stderr() { 2 } else { 0 })
+    }
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    text.parse()
+        .map_err(|error: crate::units::UnitError| format!("{error}; {}", error.hint()))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("{error}; {}", error.hint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_other_tools_are_refused_with_ours() {
+        for (flag, ours) in OTHERS {
+            let words = ["tailmark", "run", "http://127.0.0.1/", flag, "1"];
+            let refused = parse(words.map(OsString::from)).unwrap_err();
+            assert_eq!(refused.hint, Some(ours), "{flag}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `tailmark check`: what is wrong with scenario and target files.
+
+use std::path::Path;
+
+use super::Outcome;
+use super::args::CheckArgs;
+use super::failure::Failure;
+use crate::data::{self, DataError};
+
+pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::Done;
+    let mut summary = String::new();
+    for file in &args.files {
+        match describe(file) {
+            Ok(words) => summary += &format!("{}: {words}\n", file.display()),
+            Err(error) => {
+                Failure::from(error).print();
+                outcome = Outcome::Refused;
+            }
+        }
+    }
+    if !args.common.quiet {
+        args.common.print(&summary)?;
+    }
+    Ok(outcome)
+}
+
+fn describe(file: &Path) -> Result<String, DataError> {
+    if data::describes_targets(file)? {
+        let targets = data::targets(file)?;
+        let names: Vec<&str> = targets
+            .targets()
+            .iter()
+            .map(|target| target.name.as_str())
+            .collect();
+        return Ok(format!("ok, targets {}", names.join(", ")));
+    }
+    let scenario = data::scenario(file)?;
+    let phases: Vec<&str> = scenario
+        .phases()
+        .iter()
+        .map(|phase| phase.name.as_str())
+        .collect();
+    Ok(format!(
+        "ok, {} flows, phases {}",
+        scenario.flows().len(),
+        phases.join(", ")
+    ))
+}

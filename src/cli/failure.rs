@@ -1,0 +1,128 @@
+//! Why a command could not do its work: what a person reads, and the exit code.
+
+use std::error::Error;
+
+use crate::data::DataError;
+use crate::document::Problems;
+use crate::run_record::wire::ReadError;
+use crate::scenario::SelectError;
+use crate::session::SessionError;
+use crate::target_spec::TargetError;
+use crate::units::UnitError;
+
+/// A message in the form of all of ours: `error:` in lower case, then `hint:` with the next step.
+#[derive(Debug)]
+pub(super) struct Failure {
+    text: String,
+    interrupted: bool,
+}
+
+impl Failure {
+    /// A failure of the system's: what was being done, and why it failed.
+    pub(super) fn new(doing: &str, error: &dyn Error) -> Self {
+        Self::said(&format!("{doing}: {}", chain(error)), None)
+    }
+
+    /// A failure in our own words.
+    pub(super) fn said(message: &str, hint: Option<String>) -> Self {
+        let hint = hint.map_or(String::new(), |hint| format!("\nhint: {hint}"));
+        Self {
+            text: format!("error: {message}{hint}"),
+            interrupted: false,
+        }
+    }
+
+    /// Ended on request before there was anything to print.
+    pub(super) fn interrupted() -> Self {
+        Self {
+            text: "interrupted before anything was measured".into(),
+            interrupted: true,
+        }
+    }
+
+    pub(super) fn code(&self) -> u8 {
+        if self.interrupted { 130 } else { 2 }
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "the command line alone writes to the terminal"
+    )]
+    pub(super) fn print(&self) {
+        eprintln!("{}", self.text.trim_end());
+    }
+}
+
+/// An error and its causes, each once: `reading x: permission denied`.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        // Problems print themselves whole, each with its own `error:`.
+        Self {
+            text: problems.to_string(),
+            interrupted: false,
+        }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::Problems(problems) => problems.into(),
+            error @ DataError::Io { .. } => Self::said(&chain(&error), None),
+        }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::said(&error.to_string(), error.hint())
+    }
+}
+
+impl From<SelectError> for Failure {
+    fn from(error: SelectError) -> Self {
+        Self::said(&error.to_string(), error.hint())
+    }
+}
+
+impl From<UnitError> for Failure {
+    fn from(error: UnitError) -> Self {
+        Self::said(&error.to_string(), Some(error.hint()))
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::said(&chain(&error), None)
+    }
+}
+
+impl From<crate::archive::ArchiveError> for Failure {
+    fn from(error: crate::archive::ArchiveError) -> Self {
+        Self::said(&chain(&error), None)
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Interrupted(_) => Self::interrupted(),
+            SessionError::Select(error) => error.into(),
+            SessionError::Target(error) => Self::said(&chain(&error), error.hint()),
+            error => Self::said(&chain(&error), None),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the results of a command are kept while they are made, and afterwards.
+
+use super::args::Saving;
+use super::failure::Failure;
+use crate::archive::{Archive, Folder};
+use crate::machine;
+
+/// A folder for results: in the results folder, or one that goes when the command ends.
+pub(super) enum Keep {
+    Saved {
+        archive: Archive,
+        folder: Folder,
+    },
+    Passing {
+        folder: Folder,
+        _guard: tempfile::TempDir,
+    },
+}
+
+impl Keep {
+    /// A folder named by the time and `name`.
+    pub(super) fn open(saving: &Saving, name: &str) -> Result<Self, Failure> {
+        let (_, now) = machine::utc_now();
+        let name = format!("{now}-{name}");
+        if saving.no_save {
+            let guard = tempfile::tempdir()
+                .map_err(|error| Failure::new("making a temporary folder", &error))?;
+            let folder = Archive::open(guard.path())?.create(&name)?;
+            return Ok(Self::Passing {
+                folder,
+                _guard: guard,
+            });
+        }
+        let archive = Archive::open(&saving.results)?;
+        let folder = archive.create(&name)?;
+        Ok(Self::Saved { archive, folder })
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        match self {
+            Self::Saved { folder, .. } | Self::Passing { folder, .. } => folder,
+        }
+    }
+
+    /// Lets `latest` point here, and returns the folder's name for people; none where nothing is kept.
+    pub(super) fn keep(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Saved { archive, folder } => {
+                archive.point_latest(folder)?;
+                Ok(Some(folder.path().display().to_string()))
+            }
+            Self::Passing { .. } => Ok(None),
+        }
+    }
+
+    /// Leaves nothing of a command that came to nothing, unless a target has said why.
+    pub(super) fn give_up(self) {
+        if let Self::Saved { folder, .. } = self {
+            folder.remove_if_silent();
+        }
+    }
+}

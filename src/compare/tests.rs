@@ -1,0 +1,195 @@
+//! What comparisons hold on to, and what they refuse.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::compare::fixtures::{arm_run, comparison, plan};
+use crate::exchange::Outcome;
+use crate::run_record::fixtures::{Answer, Asked, MS, ok, spread};
+use crate::run_record::resources::MemorySeries;
+
+#[test]
+fn each_order_of_three_arms_is_as_likely_as_any_other() {
+    let mut seen = std::collections::BTreeMap::new();
+    for round in 0..60_000 {
+        *seen.entry(order(7, round, 3)).or_insert(0u32) += 1;
+    }
+    // Six orders of 10,000 each: Binomial(60,000, 1/6) has a standard deviation of 91, so 500 is over five of them.
+    assert_eq!(seen.len(), 6);
+    assert!(seen.values().all(|n| n.abs_diff(10_000) < 500), "{seen:?}");
+}
+
+proptest! {
+    #[test]
+    fn an_order_names_every_arm_once(seed: u64, round in 0usize..1_000, arms in 0usize..9) {
+        let mut named = order(seed, round, arms);
+        prop_assert_eq!(&named, &order(seed, round, arms));
+        named.sort_unstable();
+        prop_assert_eq!(named, (0..arms).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn rounds_have_seeds_of_their_own_that_json_keeps() {
+    let seeds: std::collections::BTreeSet<u64> =
+        (1..=1_000).map(|round| round_seed(42, round)).collect();
+    assert_eq!(seeds.len(), 1_000);
+    assert!(seeds.iter().all(|&seed| seed < 1 << 53));
+    assert_ne!(round_seed(42, 1), round_seed(43, 1));
+}
+
+#[test]
+fn figures_are_medians_over_rounds_and_their_ends() {
+    // Round r answers in r ms in the first arm and in 2r in the second.
+    let comparison = comparison(5, |arm, round| {
+        arm_run(arm, |_| ok((arm as u64 + 1) * round as u64 * MS))
+    });
+    let p50 = Metric::Response(Quantile::P50);
+    let ends = |arm: usize| {
+        let spread = comparison.spread(arm, p50).unwrap();
+        [spread.low, spread.median, spread.high].map(|ns| (ns / 1e6).round())
+    };
+    assert_eq!((ends(0), ends(1)), ([1.0, 3.0, 5.0], [2.0, 6.0, 10.0]));
+    let ratio = comparison.change(1, p50).unwrap();
+    // Each response time is 20 µs of lag longer than its service time.
+    assert!((ratio - 6.02 / 3.02).abs() < 0.002, "{ratio}");
+    assert_eq!(comparison.change(0, p50), Some(1.0));
+}
+
+#[test]
+fn a_quantile_needs_its_requests() {
+    let comparison = comparison(2, |arm, _| {
+        arm_run(arm, |asked| ok(MS + spread(asked.arrival, MS)))
+    });
+    // 2,400 requests a round: enough for the p99 of a round, and together for the p99.9 of all.
+    assert!(
+        comparison
+            .spread(0, Metric::Response(Quantile::P99))
+            .is_some()
+    );
+    assert!(
+        comparison
+            .spread(0, Metric::Response(Quantile::P99_9))
+            .is_none()
+    );
+    assert!(comparison.merged_quantile(0, Quantile::P99_9).is_some());
+}
+
+#[test]
+fn failures_are_infinitely_slow() {
+    let failing = |asked: Asked| Answer {
+        outcome: if asked.arrival.is_multiple_of(50) {
+            Outcome::StatusError
+        } else {
+            Outcome::Ok
+        },
+        ..ok(MS)
+    };
+    let comparison = comparison(3, |arm, _| match arm {
+        0 => arm_run(arm, |_| ok(2 * MS)),
+        _ => arm_run(arm, failing),
+    });
+    let p99 = Metric::Response(Quantile::P99);
+    assert_eq!(comparison.spread(1, p99).unwrap().median, f64::INFINITY);
+    assert_eq!(
+        comparison.merged_quantile(1, Quantile::P99),
+        Some(f64::INFINITY)
+    );
+    assert_eq!(comparison.change(1, p99), None);
+    assert!(
+        comparison
+            .change(1, Metric::Response(Quantile::P50))
+            .unwrap()
+            < 0.6
+    );
+    assert_eq!(comparison.rounds()[0].arms[1].failed(), (48, 2_400));
+}
+
+#[test]
+fn a_void_round_is_kept_and_stands_in_no_figure() {
+    let comparison = comparison(3, |arm, round| {
+        let mut record = arm_run(arm, |_| ok(round as u64 * MS));
+        if (arm, round) == (1, 3) {
+            record.environment.steal = Some(0.2);
+            record.judge();
+        }
+        record
+    });
+    assert_eq!(comparison.rounds().len(), 3);
+    assert_eq!(
+        comparison
+            .valid_rounds()
+            .map(|round| round.number)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+    let spread = comparison
+        .spread(0, Metric::Response(Quantile::P50))
+        .unwrap();
+    assert_eq!((spread.count, (spread.high / 1e6).round()), (2, 2.0));
+    assert_eq!(comparison.merged(0).count(), 4_800);
+}
+
+#[test]
+fn what_was_not_measured_in_every_round_has_no_figure() {
+    let comparison = comparison(2, |arm, round| {
+        let mut record = arm_run(arm, |_| ok(MS));
+        if round == 2 {
+            record.resources.cpu_ns = None;
+        }
+        record
+    });
+    assert_eq!(comparison.spread(0, Metric::CpuPer1k), None);
+    assert!(comparison.spread(0, Metric::MemoryPeak).is_some());
+}
+
+#[test]
+fn runs_that_cannot_stand_beside_each_other_are_refused() {
+    let good = arm_run(0, |_| ok(MS));
+    let mut other_scenario = good.clone();
+    other_scenario.scenario.digest = "00".into();
+    let mut other_memory = good.clone();
+    other_memory.resources.memory.rss = None;
+    other_memory.resources.memory.working_set = Some(MemorySeries::default());
+    let mut two_phases = good.clone();
+    two_phases.phases[0].warmup = false;
+    for (order, records, message) in [
+        (vec![0, 1], vec![&good], "1 runs for 2 arms"),
+        (
+            vec![0, 0],
+            vec![&good, &good],
+            "the order [0, 0] does not name each of 2 arms once",
+        ),
+        (
+            vec![1],
+            vec![&good, &good],
+            "the order [1] does not name each of 2 arms once",
+        ),
+        (
+            vec![0, 1],
+            vec![&good, &other_scenario],
+            "actix was measured with another scenario than the one compared",
+        ),
+        (
+            vec![0, 1],
+            vec![&two_phases, &good],
+            "axum was measured over 2 phases, not one",
+        ),
+        (
+            vec![0, 1],
+            vec![&good, &other_memory],
+            "memory of actix is working set, of axum RSS: they cannot be compared; run all arms the same way",
+        ),
+    ] {
+        let mut comparison = Comparison::new(plan(6), String::new());
+        let error = comparison.add_round(order, &records).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert!(comparison.rounds().is_empty());
+    }
+    // Later rounds are held against earlier ones.
+    let mut comparison = Comparison::new(plan(6), String::new());
+    comparison.add_round(vec![0, 1], &[&good, &good]).unwrap();
+    comparison
+        .add_round(vec![0, 1], &[&other_memory, &other_memory])
+        .unwrap_err();
+}

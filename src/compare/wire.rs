@@ -1,0 +1,334 @@
+//! The JSON of a saved comparison, format `tailmark.compare/1`; `docs/schemas/compare-1.json` is its schema.
+//!
+//! Times are whole nanoseconds, sizes are bytes, and what was not measured is `null`. For every run it holds the
+//! distribution of response times; a reader computes every figure from those, never from the figures beside them.
+//!
+//! A reader of `tailmark.compare/1` must accept keys that it does not know. A key is never removed or given another
+//! meaning within a version.
+
+mod read;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ArmMemory, ArmRound, Comparison, Metric, Plan, Round, round_seed};
+use crate::histogram::{DecodeError, Histogram};
+use crate::run_record::wire::parts::{
+    WireAudit, WireEncoded, WireEnvironment, WireScenario, WireTarget, WireValidity, arrivals_name,
+    outcome_counts, rate_fraction,
+};
+use crate::stats::Spread;
+use crate::units::Quantile;
+
+/// The format that is written, and the only one that is read.
+pub const FORMAT: &str = "tailmark.compare/1";
+
+/// Why a saved comparison could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Not JSON, or not of this shape.
+    #[error("not a saved comparison: {0}")]
+    Shape(#[source] serde_json::Error),
+    /// Written by another version of tailmark.
+    #[error("format `{0}` is not `{FORMAT}`; read it with the version of tailmark that wrote it")]
+    Format(String),
+    /// A histogram is damaged.
+    #[error("response times of {arm} in round {round}")]
+    Histogram {
+        /// The arm.
+        arm: String,
+        /// The round, from 1.
+        round: usize,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
+    /// Parts of the file contradict each other.
+    #[error("the comparison contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+impl Comparison {
+    /// The whole comparison, as it is saved and as `--json` prints it.
+    ///
+    /// # Panics
+    /// Never: every key is text and every number is finite or null.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let wire = WireComparison::new(self);
+        serde_json::to_string_pretty(&wire).expect("keys are text and numbers are finite") + "\n"
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// When the text is not a saved comparison of [`FORMAT`], or is damaged.
+    pub fn from_json(text: &str) -> Result<Self, ReadError> {
+        read::comparison(text)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireComparison {
+    format: String,
+    started: String,
+    elapsed_ns: Option<u64>,
+    interrupted: bool,
+    scenario: WireScenario,
+    order_seed: u64,
+    phase: WirePhase,
+    rounds_planned: usize,
+    arms: Vec<WireArm>,
+    rounds: Vec<WireRound>,
+    environment: Option<WireEnvironment>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WirePhase {
+    name: String,
+    #[serde(skip_deserializing)]
+    offered_rate: f64,
+    /// The offered rate as an exact fraction: arrivals, and the nanoseconds that they take.
+    offered_rate_exact: [u64; 2],
+    arrivals: String,
+    warmup_ns: u64,
+    measure_ns: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireArm {
+    name: String,
+    target: Option<WireTarget>,
+    /// Over the valid rounds.
+    #[serde(skip_deserializing)]
+    figures: BTreeMap<String, Option<WireSpread>>,
+    /// Each median over the reference's; the reference's own are 1.
+    #[serde(skip_deserializing)]
+    changes: BTreeMap<String, Option<f64>>,
+    /// The response times of all valid rounds together.
+    #[serde(skip_deserializing)]
+    response_time: Option<WireQuantiles>,
+}
+
+/// A median and its range; an end that is infinite is null.
+#[derive(Debug, Serialize)]
+struct WireSpread {
+    rounds: usize,
+    median: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+/// Quantiles in which a request that is not ok counts as infinitely slow.
+#[derive(Debug, Serialize)]
+struct WireQuantiles {
+    count: u64,
+    p50_ns: Option<u64>,
+    p99_ns: Option<u64>,
+    p99_9_ns: Option<u64>,
+    /// The quantiles that are null because so many requests were not ok.
+    infinite: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireRound {
+    number: usize,
+    /// The seed of its arms' runs.
+    #[serde(skip_deserializing)]
+    seed: u64,
+    #[serde(skip_deserializing)]
+    valid: bool,
+    /// The arms in the order in which they were measured, each by its place in `arms`, from 0.
+    order: Vec<usize>,
+    /// In the order of `arms`.
+    runs: Vec<WireRun>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireRun {
+    #[serde(skip_deserializing)]
+    arm: String,
+    offered_rate: f64,
+    achieved_rate: f64,
+    outcomes: BTreeMap<String, u64>,
+    #[serde(skip_deserializing)]
+    response_time: Option<WireQuantiles>,
+    histograms: WireHistograms,
+    memory: Option<WireMemory>,
+    cpu_per_1k_requests_ns: Option<u64>,
+    startup_ns: Option<u64>,
+    validity: WireValidity,
+    audits: Vec<WireAudit>,
+}
+
+/// Response times by how far they can be trusted; null where there are none.
+#[derive(Debug, Serialize, Deserialize)]
+struct WireHistograms {
+    ok: Option<WireEncoded>,
+    failed: Option<WireEncoded>,
+    censored: Option<WireEncoded>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireMemory {
+    kind: String,
+    source: String,
+    idle_bytes: Option<u64>,
+    peak_bytes: Option<u64>,
+}
+
+/// The metrics that are written, with the units in their names.
+const METRICS: [(&str, Metric); 8] = [
+    ("p50_ns", Metric::Response(Quantile::P50)),
+    ("p99_ns", Metric::Response(Quantile::P99)),
+    ("p99_9_ns", Metric::Response(Quantile::P99_9)),
+    ("achieved_rate", Metric::AchievedRate),
+    ("memory_idle_bytes", Metric::MemoryIdle),
+    ("memory_peak_bytes", Metric::MemoryPeak),
+    ("cpu_per_1k_requests_ns", Metric::CpuPer1k),
+    ("startup_ns", Metric::Startup),
+];
+
+impl WireComparison {
+    fn new(comparison: &Comparison) -> Self {
+        let plan = &comparison.plan;
+        let rounds = comparison.rounds();
+        Self {
+            format: FORMAT.into(),
+            started: comparison.started.clone(),
+            elapsed_ns: comparison.elapsed_ns,
+            interrupted: comparison.interrupted,
+            scenario: WireScenario::new(&plan.scenario),
+            order_seed: plan.order_seed,
+            phase: WirePhase {
+                name: plan.phase.clone(),
+                offered_rate: plan.rate.per_second(),
+                offered_rate_exact: rate_fraction(plan.rate),
+                arrivals: arrivals_name(plan.arrivals).into(),
+                warmup_ns: plan.warmup_ns,
+                measure_ns: plan.measure_ns,
+            },
+            rounds_planned: plan.rounds,
+            arms: (0..plan.arms.len())
+                .map(|arm| WireArm::new(comparison, arm))
+                .collect(),
+            rounds: rounds
+                .iter()
+                .map(|round| WireRound::new(round, plan))
+                .collect(),
+            environment: comparison.environment().map(WireEnvironment::new),
+        }
+    }
+}
+
+impl WireArm {
+    fn new(comparison: &Comparison, arm: usize) -> Self {
+        let figures = METRICS.map(|(name, metric)| {
+            let spread = comparison.spread(arm, metric);
+            (
+                name.to_owned(),
+                spread.map(|spread| WireSpread::new(&spread)),
+            )
+        });
+        let changes =
+            METRICS.map(|(name, metric)| (name.to_owned(), comparison.change(arm, metric)));
+        let quantile = |quantile| comparison.merged_quantile(arm, quantile);
+        Self {
+            name: comparison.plan.arms[arm].clone(),
+            target: comparison.targets().get(arm).map(WireTarget::new),
+            figures: figures.into(),
+            changes: changes.into(),
+            response_time: Some(WireQuantiles::new(comparison.merged(arm).count(), quantile)),
+        }
+    }
+}
+
+impl WireSpread {
+    fn new(spread: &Spread) -> Self {
+        let finite = |value: f64| value.is_finite().then_some(value);
+        Self {
+            rounds: spread.count,
+            median: finite(spread.median),
+            min: finite(spread.low),
+            max: finite(spread.high),
+        }
+    }
+}
+
+impl WireQuantiles {
+    fn new(count: u64, value: impl Fn(Quantile) -> Option<f64>) -> Self {
+        let written = [
+            ("p50_ns", Quantile::P50),
+            ("p99_ns", Quantile::P99),
+            ("p99_9_ns", Quantile::P99_9),
+        ];
+        let [p50_ns, p99_ns, p99_9_ns] = written.map(|(_, quantile)| {
+            let finite = value(quantile).filter(|value| value.is_finite());
+            finite.map(|value| value as u64)
+        });
+        let infinite = written
+            .into_iter()
+            .filter(|(_, quantile)| value(*quantile) == Some(f64::INFINITY));
+        Self {
+            count,
+            p50_ns,
+            p99_ns,
+            p99_9_ns,
+            infinite: infinite.map(|(name, _)| name.to_owned()).collect(),
+        }
+    }
+}
+
+impl WireRound {
+    fn new(round: &Round, plan: &Plan) -> Self {
+        let runs = plan.arms.iter().zip(&round.arms);
+        Self {
+            number: round.number,
+            seed: round_seed(plan.scenario.seed, round.number),
+            valid: round.is_valid(),
+            order: round.order.clone(),
+            runs: runs.map(|(name, run)| WireRun::new(name, run)).collect(),
+        }
+    }
+}
+
+impl WireRun {
+    fn new(name: &str, run: &ArmRound) -> Self {
+        let encoded = |times: &Histogram| times.encode().map(WireEncoded::new);
+        let response = &run.response;
+        Self {
+            arm: name.into(),
+            offered_rate: run.offered_rate,
+            achieved_rate: run.achieved_rate,
+            outcomes: outcome_counts(&run.outcomes),
+            response_time: Some(WireQuantiles::new(response.count(), |quantile| {
+                run.value(Metric::Response(quantile))
+            })),
+            histograms: WireHistograms {
+                ok: encoded(&response.ok),
+                failed: encoded(&response.failed),
+                censored: encoded(&response.censored),
+            },
+            memory: run.memory.as_ref().map(WireMemory::new),
+            cpu_per_1k_requests_ns: run.cpu_per_1k_ns,
+            startup_ns: run.startup_ns,
+            validity: WireValidity::new(&run.validity),
+            audits: run.audits.iter().map(WireAudit::new).collect(),
+        }
+    }
+}
+
+impl WireMemory {
+    fn new(memory: &ArmMemory) -> Self {
+        Self {
+            kind: memory.kind.name().into(),
+            source: memory.source.clone(),
+            idle_bytes: memory.idle_bytes,
+            peak_bytes: memory.peak_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The files that a person names: scenarios, targets, request bodies. Bounded, and with errors that say which file.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::document::{self, Problems};
+use crate::scenario::Scenario;
+use crate::target_spec::TargetsFile;
+
+/// Where targets are looked for when nobody says where, the nearest first.
+const TARGETS_FILES: [&str; 2] = ["targets.yaml", "reference-services/targets.yaml"];
+
+/// Why a file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// It could not be read.
+    #[error("reading {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It says something wrong.
+    #[error(transparent)]
+    Problems(Problems),
+}
+
+/// Reads a scenario file.
+///
+/// # Errors
+/// When it cannot be read, or is no valid scenario.
+pub fn scenario(path: &Path) -> Result<Scenario, DataError> {
+    Scenario::parse(&path.display().to_string(), &read(path)?).map_err(DataError::Problems)
+}
+
+/// Reads a targets file.
+///
+/// # Errors
+/// When it cannot be read, or is no valid targets file.
+pub fn targets(path: &Path) -> Result<TargetsFile, DataError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    TargetsFile::parse(&path.display().to_string(), folder, &read(path)?)
+        .map_err(DataError::Problems)
+}
+
+/// Reads the targets file that was named, or the nearest one that there is.
+///
+/// # Errors
+/// When it cannot be read, or is no valid targets file.
+pub fn targets_or_nearest(named: Option<&Path>) -> Result<Option<TargetsFile>, DataError> {
+    let nearest = || {
+        TARGETS_FILES
+            .iter()
+            .map(Path::new)
+            .find(|path| path.is_file())
+    };
+    named.or_else(nearest).map(targets).transpose()
+}
+
+/// The file's bytes, and one more than any document may have where it is larger.
+fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| {
+            file.take(document::MAX_BYTES as u64 + 1)
+                .read_to_end(&mut bytes)
+        })
+        .map_err(|source| DataError::Io {
+            path: path.into(),
+            source,
+        })?;
+    Ok(bytes)
+}
+
+/// Whether a file describes targets, and not a scenario: by its top-level key `targets`.
+///
+/// # Errors
+/// When it cannot be read, or is no document at all.
+pub fn describes_targets(path: &Path) -> Result<bool, DataError> {
+    let name = path.display().to_string();
+    let document = document::Document::parse(&name, &read(path)?).map_err(DataError::Problems)?;
+    Ok(document.has_top_level("targets"))
+}

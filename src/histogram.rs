@@ -1,0 +1,336 @@
+//! Durations in HDR histograms: one range, one precision, exact extremes and sum beside them.
+//!
+//! A value is a whole number of nanoseconds. Counts are kept from 1 ns to [`HIGHEST`] with three significant
+//! digits, so a quantile read back lies within 0.1 % of the value that was recorded at that rank; above
+//! [`HIGHEST`] a value counts in the last bucket, and only `max` and the mean still know it. The sum saturates at
+//! 584 years.
+//! The technique: G. Tene, HdrHistogram, <https://hdrhistogram.github.io/HdrHistogram/>.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hdrhistogram::Histogram as Hdr;
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+
+use crate::units::Quantile;
+
+/// One hour: longer than any timeout a load test can wait for, and 264 KiB of counts.
+pub const HIGHEST: u64 = 3_600_000_000_000;
+
+/// Three digits keep a quantile within 0.1 %, an order below the uncertainty of any p99 worth gating on.
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// A distribution of durations in nanoseconds. Empty, it owns no memory; the counts are allocated at the first
+/// value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Histogram {
+    counts: Option<Box<Hdr<u64>>>,
+    min: u64,
+    max: u64,
+    sum: u64,
+}
+
+/// Why a saved histogram could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not base64.
+    #[error("histogram text is not base64")]
+    Base64(#[source] base64::DecodeError),
+    /// Not an HdrHistogram in V2 encoding, or a damaged one.
+    #[error("histogram text is not a V2 HdrHistogram: {0}")]
+    Encoding(String),
+    /// The counts contradict the exact figures beside them.
+    #[error("histogram does not fit the min, max and sum saved beside it")]
+    Extremes,
+}
+
+/// A histogram in the form in which a record keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Smallest value, in nanoseconds.
+    pub min: u64,
+    /// Largest value, in nanoseconds.
+    pub max: u64,
+    /// Sum of the values, in nanoseconds.
+    pub sum: u64,
+    /// HdrHistogram's V2 encoding, compressed, in base64.
+    pub text: String,
+}
+
+impl Histogram {
+    /// An empty distribution.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            counts: None,
+            min: 0,
+            max: 0,
+            sum: 0,
+        }
+    }
+
+    /// Counts one value, in nanoseconds.
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        if let Some(counts) = &mut self.counts {
+            counts.saturating_record(value);
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+            self.sum = self.sum.saturating_add(value);
+        } else {
+            self.record_first(value);
+        }
+    }
+
+    /// Adds every value of `other`. The order of merging does not matter.
+    pub fn merge(&mut self, other: &Self) {
+        let Some(theirs) = &other.counts else { return };
+        let Some(mine) = &mut self.counts else {
+            *self = other.clone();
+            return;
+        };
+        // Both were made by `empty_counts`, so their ranges are the same.
+        mine.add(theirs.as_ref())
+            .expect("histograms of one range and precision can be added");
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// The union of several distributions.
+    pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut whole = Self::new();
+        for part in parts {
+            whole.merge(part);
+        }
+        whole
+    }
+
+    /// How many values were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.as_ref().map_or(0, |counts| counts.len())
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_none()
+    }
+
+    /// The smallest value, exactly.
+    #[must_use]
+    pub fn min(&self) -> Option<u64> {
+        (!self.is_empty()).then_some(self.min)
+    }
+
+    /// The largest value, exactly.
+    #[must_use]
+    pub fn max(&self) -> Option<u64> {
+        (!self.is_empty()).then_some(self.max)
+    }
+
+    /// The mean, rounded down from the exact sum.
+    #[must_use]
+    pub fn mean(&self) -> Option<u64> {
+        (!self.is_empty()).then(|| self.sum / self.count())
+    }
+
+    /// The value at rank ⌈q·n⌉, to three significant digits and never outside `min..=max`.
+    #[must_use]
+    pub fn quantile(&self, quantile: Quantile) -> Option<u64> {
+        self.value_at_rank(quantile.rank(self.count()))
+    }
+
+    /// The value at a 1-based rank in the order of size; none outside `1..=count`.
+    #[must_use]
+    pub fn value_at_rank(&self, rank: u64) -> Option<u64> {
+        let counts = self.counts.as_ref()?;
+        if rank == 0 || rank > counts.len() {
+            return None;
+        }
+        let mut seen = 0;
+        for bucket in counts.iter_recorded() {
+            seen += bucket.count_since_last_iteration();
+            if seen >= rank {
+                return Some(bucket.value_iterated_to().clamp(self.min, self.max));
+            }
+        }
+        // Only values beyond the last bucket are left.
+        Some(self.max)
+    }
+
+    /// How many values are above `value`, to the precision of the buckets.
+    #[must_use]
+    pub fn count_above(&self, value: u64) -> u64 {
+        self.counts.as_ref().map_or(0, |counts| {
+            if value >= HIGHEST {
+                0
+            } else {
+                counts.count_between(counts.next_non_equivalent(value), HIGHEST)
+            }
+        })
+    }
+
+    /// Whether two values fall into one bucket, that is, are equal as far as this precision can tell.
+    #[must_use]
+    pub fn same_bucket(a: u64, b: u64) -> bool {
+        empty_counts().equivalent(a.min(HIGHEST), b.min(HIGHEST))
+    }
+
+    /// The form that a record keeps; none for an empty distribution.
+    #[must_use]
+    pub fn encode(&self) -> Option<Encoded> {
+        let counts = self.counts.as_ref()?;
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(counts.as_ref(), &mut bytes)
+            .expect("writing to memory does not fail");
+        Some(Encoded {
+            min: self.min,
+            max: self.max,
+            sum: self.sum,
+            text: BASE64.encode(bytes),
+        })
+    }
+
+    /// Reads what [`Histogram::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the text is damaged, was made with another range or precision, or does not fit the figures beside it.
+    pub fn decode(encoded: &Encoded) -> Result<Self, DecodeError> {
+        let bytes = BASE64.decode(&encoded.text).map_err(DecodeError::Base64)?;
+        let read: Hdr<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+        let mut counts = empty_counts();
+        if read.is_empty() || read.sigfig() != counts.sigfig() || read.high() > counts.high() {
+            return Err(DecodeError::Encoding(
+                "empty, or of another range or precision".into(),
+            ));
+        }
+        counts
+            .add(&read)
+            .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+        let (min, max, sum) = (encoded.min, encoded.max, encoded.sum);
+        let fits = counts.equivalent(counts.min().max(1), min.clamp(1, HIGHEST))
+            && counts.equivalent(counts.max(), max.min(HIGHEST))
+            && min.saturating_mul(counts.len()) <= sum
+            && sum <= max.saturating_mul(counts.len());
+        fits.then_some(Self {
+            counts: Some(Box::new(counts)),
+            min,
+            max,
+            sum,
+        })
+        .ok_or(DecodeError::Extremes)
+    }
+
+    #[cold]
+    fn record_first(&mut self, value: u64) {
+        let mut counts = Box::new(empty_counts());
+        counts.saturating_record(value);
+        *self = Self {
+            counts: Some(counts),
+            min: value,
+            max: value,
+            sum: value,
+        };
+    }
+}
+
+fn empty_counts() -> Hdr<u64> {
+    Hdr::new_with_bounds(1, HIGHEST, SIGNIFICANT_DIGITS)
+        .expect("the bounds are constants, and valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|&value| histogram.record(value));
+        histogram
+    }
+
+    fn values() -> impl Strategy<Value = Vec<u64>> {
+        // Every order of magnitude up to an hour, so that each bucket width is met.
+        prop::collection::vec(
+            (0u32..42, 0u64..1 << 42).prop_map(|(shift, v)| (v >> shift).min(HIGHEST)),
+            1..300,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_within_a_thousandth_of_the_value_at_its_rank(values in values(), q in 1u32..1_000) {
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            let quantile: Quantile = format!("p{}", f64::from(q) / 10.0).parse().unwrap();
+            let exact = sorted[(quantile.rank(sorted.len() as u64) - 1) as usize];
+            let read = of(&values).quantile(quantile).unwrap();
+            prop_assert!(read.abs_diff(exact) as f64 <= exact as f64 / 1_000.0, "{read} for {exact}");
+        }
+
+        #[test]
+        fn merging_parts_gives_the_whole_whatever_the_split(values in values(), at in 0usize..300) {
+            let (left, right) = values.split_at(at.min(values.len()));
+            let whole = of(&values);
+            prop_assert_eq!(&Histogram::merged([&of(left), &of(right)]), &whole);
+            prop_assert_eq!(&Histogram::merged([&of(right), &of(left)]), &whole);
+        }
+
+        #[test]
+        fn what_is_encoded_reads_back_the_same(values in values()) {
+            let histogram = of(&values);
+            let back = Histogram::decode(&histogram.encode().unwrap()).unwrap();
+            prop_assert_eq!(back, histogram);
+        }
+    }
+
+    #[test]
+    fn extremes_and_sum_are_exact_even_beyond_the_last_bucket() {
+        let histogram = of(&[123_456_789, 2 * HIGHEST, 1]);
+        assert_eq!(histogram.min(), Some(1));
+        assert_eq!(histogram.max(), Some(2 * HIGHEST));
+        assert_eq!(histogram.mean(), Some((123_456_789 + 2 * HIGHEST + 1) / 3));
+        let back = Histogram::decode(&histogram.encode().unwrap()).unwrap();
+        assert_eq!(back, histogram);
+    }
+
+    #[test]
+    fn an_empty_distribution_says_nothing() {
+        let empty = Histogram::new();
+        assert_eq!((empty.min(), empty.max(), empty.mean()), (None, None, None));
+        assert_eq!(empty.quantile(Quantile::P99), None);
+        assert_eq!(empty.encode(), None);
+    }
+
+    #[test]
+    fn damaged_text_is_refused() {
+        let good = of(&[5, 6, 7]).encode().unwrap();
+        let broken = [
+            Encoded {
+                text: "!".into(),
+                ..good.clone()
+            },
+            Encoded {
+                text: BASE64.encode(b"no histogram"),
+                ..good.clone()
+            },
+            Encoded {
+                text: good.text[..good.text.len() / 2].into(),
+                ..good.clone()
+            },
+            Encoded {
+                max: 9_000,
+                ..good.clone()
+            },
+            Encoded { sum: 1, ..good },
+        ];
+        for encoded in broken {
+            assert!(Histogram::decode(&encoded).is_err(), "{encoded:?}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The generator: sends a scenario's requests when they are due, and measures from that moment.
+//!
+//! [`Load::prepare`] starts a thread per worker and opens connections; [`Load::begin`] sets the moment from which all
+//! due moments count; [`Load::finish`] collects what the workers have seen. Needs Linux (`timerfd`).
+
+mod clock;
+mod http1;
+mod pacer;
+mod queue;
+mod turn;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use http::HeaderValue;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::ledger::Ledger;
+use crate::run_record::{Connections, Failure, Generator, Traffic};
+use crate::scenario::{LoadModel, Scenario};
+use crate::schedule::Schedule;
+use crate::windows::{Grid, Part, Windows};
+
+pub(crate) use clock::monotonic;
+
+/// What is to be sent, and where.
+#[derive(Debug)]
+pub struct Plan {
+    /// The scenario.
+    pub scenario: Arc<Scenario>,
+    /// Its arrivals.
+    pub schedule: Arc<Schedule>,
+    /// The target.
+    pub address: SocketAddr,
+    /// What the `host` header says.
+    pub host: HeaderValue,
+    /// Threads.
+    pub workers: usize,
+}
+
+/// Workers that are ready to offer load, or do.
+#[derive(Debug)]
+pub struct Load {
+    plan: Arc<Plan>,
+    command: Arc<watch::Sender<Command>>,
+    parts: mpsc::UnboundedReceiver<Part>,
+    threads: Vec<JoinHandle<io::Result<worker::Report>>>,
+}
+
+/// Stops a load from elsewhere.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<watch::Sender<Command>>);
+
+/// What the workers have seen.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Every exchange.
+    pub ledger: Ledger,
+    /// Response times over time.
+    pub windows: Windows,
+    /// How the phases were cut into windows.
+    pub grids: Vec<Grid>,
+    /// Bytes.
+    pub traffic: Traffic,
+    /// Connections.
+    pub connections: Connections,
+    /// Cost.
+    pub generator: Generator,
+    /// The first failure of each kind, earliest first.
+    pub failures: Vec<Failure>,
+    /// When load was no longer offered, in nanoseconds from the start.
+    pub ended: u64,
+    /// Whether it was stopped before the schedule's end.
+    pub stopped: bool,
+}
+
+/// Why a load could not be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The system refused a thread, a timer or an event queue.
+    #[error("could not set up a worker")]
+    Worker(#[source] io::Error),
+    /// An exchange was lost: a defect in tailmark.
+    #[error(
+        "{due} requests were due and {recorded} recorded; this is a defect of tailmark, please report it"
+    )]
+    Unbalanced {
+        /// Exchanges found due.
+        due: u64,
+        /// Exchanges with an outcome.
+        recorded: u64,
+    },
+}
+
+/// What the workers are to do.
+#[derive(Debug, Clone, Copy)]
+enum Command {
+    /// Open connections.
+    Prepare,
+    /// Offer load from `start` on, a reading of [`monotonic`].
+    Run { start: u64 },
+    /// Let what is in flight end.
+    Drain,
+    /// Stop at once.
+    Abort,
+}
+
+/// A worker keeps its due moments to tens of microseconds up to about this rate on common machines.
+const ARRIVALS_PER_WORKER: f64 = 50_000.0;
+
+/// Seconds of arrivals for which connections are opened beforehand: the time that a stall may last before any
+/// arrival has to wait for a connection to open, and little enough that none idles for longer than servers allow.
+const EAGER_SECONDS: f64 = 0.25;
+
+/// Connections opened beforehand at least.
+const EAGER_AT_LEAST: usize = 4;
+
+/// Time between the command to run and the first due moment: long enough for every worker to hear it.
+const LEAD_NS: u64 = 2_000_000;
+
+impl Plan {
+    /// The plan of `scenario` against a target, with as few workers as its rate needs.
+    #[must_use]
+    pub fn new(scenario: Arc<Scenario>, address: SocketAddr, host: HeaderValue) -> Self {
+        let schedule = Arc::new(Schedule::new(scenario.phases(), scenario.seed()));
+        let workers = (highest_rate(&scenario) / ARRIVALS_PER_WORKER)
+            .ceil()
+            .max(1.0) as usize;
+        let workers = workers.min(scenario.connections().max);
+        Self {
+            scenario,
+            schedule,
+            address,
+            host,
+            workers,
+        }
+    }
+
+    /// The same plan, ending after `arrivals` measured ones.
+    #[must_use]
+    pub fn at_most(mut self, arrivals: u64) -> Self {
+        let schedule = Schedule::new(self.scenario.phases(), self.scenario.seed());
+        self.schedule = Arc::new(schedule.at_most(arrivals));
+        self
+    }
+
+    fn grids(&self) -> Vec<Grid> {
+        let bounds = (0..self.scenario.phases().len()).map(|phase| self.schedule.bounds(phase));
+        bounds
+            .map(|(start, end)| Grid::new(start, end - start))
+            .collect()
+    }
+
+    fn eager_connections(&self) -> usize {
+        let wanted = (highest_rate(&self.scenario) * EAGER_SECONDS).ceil() as usize;
+        wanted
+            .max(EAGER_AT_LEAST)
+            .min(self.scenario.connections().max)
+    }
+}
+
+impl Load {
+    /// Starts the workers and opens the first connections. That one could not be opened is no error here: the
+    /// exchange that needs it will say so.
+    ///
+    /// # Errors
+    /// When the system refuses what a worker needs.
+    pub async fn prepare(plan: Plan) -> Result<Self, LoadError> {
+        let plan = Arc::new(plan);
+        let (command, heard) = watch::channel(Command::Prepare);
+        let (part_sender, parts) = mpsc::unbounded_channel();
+        let mut load = Self {
+            command: Arc::new(command),
+            parts,
+            threads: Vec::new(),
+            plan: Arc::clone(&plan),
+        };
+        let mut prepared = Vec::new();
+        for index in 0..plan.workers {
+            let (ready, is_ready) = oneshot::channel();
+            let setup = worker::Setup {
+                index,
+                connections: share(plan.scenario.connections().max, index, plan.workers),
+                eager: share(plan.eager_connections(), index, plan.workers),
+                command: heard.clone(),
+                ready,
+                parts: part_sender.clone(),
+                plan: Arc::clone(&plan),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || worker::run(setup))
+                .map_err(LoadError::Worker)?;
+            load.threads.push(thread);
+            prepared.push(is_ready);
+        }
+        for ready in prepared {
+            // A worker that ended instead says why when it is joined.
+            let _ = ready.await;
+        }
+        Ok(load)
+    }
+
+    /// Starts the schedule; returns its zero as a reading of the machine's monotonic clock, in nanoseconds.
+    pub fn begin(&self) -> u64 {
+        let start = monotonic() + LEAD_NS;
+        self.command.send_replace(Command::Run { start });
+        start
+    }
+
+    /// A handle that stops this load.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.command))
+    }
+
+    /// Waits until every worker is done, telling `watch` of each window's part as it comes.
+    ///
+    /// # Errors
+    /// When a worker could not work, or an exchange was lost.
+    pub async fn finish(mut self, mut watch: impl FnMut(&Part)) -> Result<Loaded, LoadError> {
+        let plan = Arc::clone(&self.plan);
+        let mut windows = Windows::default();
+        while let Some(part) = self.parts.recv().await {
+            watch(&part);
+            windows.add(&part);
+        }
+        let mut loaded = Loaded {
+            ledger: Ledger::new(plan.scenario.phases().len(), &plan.steps_per_flow()),
+            windows,
+            grids: plan.grids(),
+            traffic: Traffic::default(),
+            connections: Connections {
+                max: plan.scenario.connections().max,
+                ..Connections::default()
+            },
+            generator: Generator {
+                workers: plan.workers,
+                ..Generator::default()
+            },
+            failures: Vec::new(),
+            ended: 0,
+            stopped: false,
+        };
+        for (index, thread) in self.threads.drain(..).enumerate() {
+            // Every sender of parts is gone, so the threads have ended or are about to.
+            let report = match thread.join() {
+                Ok(report) => report.map_err(LoadError::Worker)?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            loaded.add(index, report);
+        }
+        loaded.failures.sort_by_key(|failure| failure.at_ns);
+        let mut seen = Vec::new();
+        loaded.failures.retain(|failure| {
+            let first = !seen.contains(&failure.outcome);
+            seen.push(failure.outcome.clone());
+            first
+        });
+        if !loaded.ledger.is_balanced() {
+            let due = loaded.ledger.phases.iter().map(|phase| phase.due).sum();
+            let recorded = loaded
+                .ledger
+                .phases
+                .iter()
+                .map(|phase| phase.outcomes().total())
+                .sum();
+            return Err(LoadError::Unbalanced { due, recorded });
+        }
+        Ok(loaded)
+    }
+}
+
+impl Drop for Load {
+    /// A load that is given up leaves no thread behind.
+    fn drop(&mut self) {
+        self.command.send_replace(Command::Abort);
+        for thread in self.threads.drain(..) {
+            // Why it ended no longer matters.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Stopper {
+    /// Offers no more load, and lets what is in flight end.
+    pub fn drain(&self) {
+        self.0.send_replace(Command::Drain);
+    }
+
+    /// Stops at once.
+    pub fn abort(&self) {
+        self.0.send_replace(Command::Abort);
+    }
+}
+
+impl Plan {
+    fn steps_per_flow(&self) -> Vec<usize> {
+        self.scenario
+            .flows()
+            .iter()
+            .map(|flow| flow.steps.len())
+            .collect()
+    }
+}
+
+impl Loaded {
+    fn add(&mut self, index: usize, report: worker::Report) {
+        self.ledger.merge(&report.ledger);
+        self.traffic.sent_bytes += report.traffic.sent_bytes;
+        self.traffic.received_bytes += report.traffic.received_bytes;
+        self.connections.opened += report.opened;
+        self.connections.reopened += report.reopened;
+        self.connections.peak_in_use += report.peak_in_use;
+        self.connections.connect.merge(&report.connect);
+        self.generator.cpu_ns += report.cpu_ns;
+        if self
+            .generator
+            .busiest_worker
+            .is_none_or(|(_, busy)| busy < report.busy)
+        {
+            self.generator.busiest_worker = Some((index, report.busy));
+        }
+        self.generator.ran_out = self.generator.ran_out.take().or(report.ran_out);
+        self.failures.extend(report.failures);
+        self.ended = self.ended.max(report.ended);
+        self.stopped |= report.stopped;
+    }
+}
+
+fn highest_rate(scenario: &Scenario) -> f64 {
+    let rates = scenario.phases().iter().map(|phase| {
+        let LoadModel::Open { rate, .. } = phase.model;
+        rate.per_second()
+    });
+    rates.fold(0.0, f64::max)
+}
+
+/// The part of `whole` that falls to one of `workers`.
+fn share(whole: usize, index: usize, workers: usize) -> usize {
+    whole / workers + usize::from(index < whole % workers)
+}

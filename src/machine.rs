@@ -1,0 +1,225 @@
+//! The machine under tailmark: what it is, and whether it was taken away while we measured.
+
+use std::fs;
+use std::path::PathBuf;
+
+use procfs::{Current, CurrentSI};
+
+use crate::run_record::Environment;
+
+/// Watches the machine over a run.
+#[derive(Debug)]
+pub struct Pressure {
+    before: Option<CpuTimes>,
+    throttled_before: Option<u64>,
+}
+
+/// CPU time of the whole machine, in ticks.
+#[derive(Debug, Clone, Copy)]
+struct CpuTimes {
+    all: u64,
+    steal: u64,
+}
+
+/// What this machine is; stores and disturbances are left for whoever knows them.
+#[must_use]
+pub fn describe() -> Environment {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    let cpu = procfs::CpuInfo::current().ok();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    Environment {
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        kernel: kernel.map(|release| format!("Linux {}", release.trim())),
+        cpu_model: cpu.and_then(|cpu| cpu.model_name(0).map(str::to_owned)),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        memory_bytes: procfs::Meminfo::current()
+            .ok()
+            .map(|memory| memory.mem_total),
+        descriptors: limit.current,
+        container: in_container(),
+        ..Environment::default()
+    }
+}
+
+/// The kernel's peak of this process's own memory.
+#[must_use]
+pub fn own_memory_peak() -> Option<u64> {
+    let status = procfs::process::Process::myself().ok()?.status().ok()?;
+    status.vmhwm.map(|kibibytes| kibibytes * 1024)
+}
+
+/// Raises the soft limit of descriptors to the hard one, so that many connections need no `ulimit` beforehand.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Raising it up to the hard limit is everybody's right; should it fail, the limit in force is recorded.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
+}
+
+/// Now in UTC, as RFC 3339 with seconds, and in the basic form that folders are named by.
+#[must_use]
+pub fn utc_now() -> (String, String) {
+    let now = jiff::Timestamp::now();
+    let seconds = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    (
+        seconds.to_string(),
+        seconds.strftime("%Y%m%dT%H%M%SZ").to_string(),
+    )
+}
+
+impl Pressure {
+    /// Begins to watch.
+    #[must_use]
+    pub fn watch() -> Self {
+        Self {
+            before: CpuTimes::now(),
+            throttled_before: throttled_ns(),
+        }
+    }
+
+    /// What happened since: the share of CPU time that the hypervisor took away (0 to 1), and for how many
+    /// nanoseconds tailmark's own control group was throttled. `None` where the machine does not tell.
+    #[must_use]
+    pub fn since(&self) -> (Option<f64>, Option<u64>) {
+        let steal = self
+            .before
+            .zip(CpuTimes::now())
+            .and_then(|(before, after)| {
+                let all = after.all.saturating_sub(before.all);
+                (all > 0).then(|| after.steal.saturating_sub(before.steal) as f64 / all as f64)
+            });
+        let throttled = self
+            .throttled_before
+            .zip(throttled_ns())
+            .map(|(before, after)| after.saturating_sub(before));
+        (steal, throttled)
+    }
+}
+
+impl CpuTimes {
+    fn now() -> Option<Self> {
+        let total = procfs::KernelStats::current().ok()?.total;
+        let steal = total.steal?;
+        // Guest time is part of user time already (proc_stat(5)).
+        let all = total.user
+            + total.nice
+            + total.system
+            + total.idle
+            + total.iowait.unwrap_or(0)
+            + total.irq.unwrap_or(0)
+            + total.softirq.unwrap_or(0)
+            + steal;
+        Some(Self { all, steal })
+    }
+}
+
+/// How long this process's control group has been throttled: `throttled_usec` in v2's `cpu.stat`, `throttled_time`
+/// (nanoseconds) in v1's.
+fn throttled_ns() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    cpu_stat_files(&groups)
+        .into_iter()
+        .find_map(|file| parse_throttled(&fs::read_to_string(file).ok()?))
+}
+
+/// Where `cpu.stat` may stand for the groups of a `/proc/PID/cgroup` (cgroups(7)): `0::/path` is v2's, `n:cpu,…:/path`
+/// is v1's. Inside a container the hierarchy's root is the container's own group.
+fn cpu_stat_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let roots: &[&str] = if controllers.is_empty() {
+            &["/sys/fs/cgroup"]
+        } else if controllers.split(',').any(|controller| controller == "cpu") {
+            &["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"]
+        } else {
+            &[]
+        };
+        for root in roots {
+            files.push(PathBuf::from(format!("{root}{path}/cpu.stat")));
+            files.push(PathBuf::from(format!("{root}/cpu.stat")));
+        }
+    }
+    files
+}
+
+fn parse_throttled(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        let value: u64 = value.trim().parse().ok()?;
+        match key {
+            "throttled_usec" => Some(value.saturating_mul(1_000)),
+            "throttled_time" => Some(value),
+            _ => None,
+        }
+    })
+}
+
+/// The marks that Docker and podman leave in a container's root, and the variable that Kubernetes sets.
+fn in_container() -> bool {
+    ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|mark| fs::exists(mark).unwrap_or(false))
+        || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_described() {
+        let environment = describe();
+        assert!(environment.kernel.unwrap().starts_with("Linux "));
+        assert!(environment.cores >= 1);
+        assert!(environment.memory_bytes.unwrap() > 1 << 20);
+        assert!(own_memory_peak().unwrap() > 1 << 18);
+    }
+
+    #[test]
+    fn pressure_is_a_share() {
+        let pressure = Pressure::watch();
+        let (steal, _) = pressure.since();
+        assert!(steal.is_none_or(|share| (0.0..=1.0).contains(&share)));
+    }
+
+    #[test]
+    fn the_groups_file_of_either_version_leads_to_its_cpu_stat() {
+        let has = |groups: &str, file: &str| cpu_stat_files(groups).contains(&PathBuf::from(file));
+        assert!(has(
+            "0::/user.slice\n",
+            "/sys/fs/cgroup/user.slice/cpu.stat"
+        ));
+        assert!(has(
+            "4:cpu,cpuacct:/docker/1f\n",
+            "/sys/fs/cgroup/cpu/docker/1f/cpu.stat"
+        ));
+        assert!(cpu_stat_files("9:memory:/x\n").is_empty());
+    }
+
+    #[test]
+    fn throttling_is_read_in_nanoseconds_from_either_version() {
+        let v2 = "usage_usec 9\nnr_throttled 2\nthrottled_usec 1500\n";
+        assert_eq!(parse_throttled(v2), Some(1_500_000));
+        assert_eq!(
+            parse_throttled("nr_periods 0\nthrottled_time 42\n"),
+            Some(42)
+        );
+        assert_eq!(parse_throttled("usage_usec 9\n"), None);
+    }
+
+    #[test]
+    fn now_is_written_in_both_forms() {
+        let (long, short) = utc_now();
+        assert_eq!(long.replace(['-', ':'], ""), short);
+    }
+}

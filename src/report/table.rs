@@ -1,0 +1,484 @@
+//! Records as tables for a terminal, in plain text.
+
+mod compare;
+mod phases;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use compare::compare;
+
+use super::Options;
+use super::figures::{TimeUnit, UNKNOWN, bytes, moment, percent, rate, span};
+use super::layout::{Column, Grid, Page};
+use crate::exchange::Outcome;
+use crate::histogram::Histogram;
+use crate::ledger::PhaseTally;
+use crate::run_record::resources::MemorySeries;
+use crate::run_record::{Failure, PhaseRecord, RunRecord, ScenarioIdentity};
+use crate::scenario::{Arrivals, Draw, Scenario};
+use crate::stats::fewest;
+use crate::units::{Quantile, mib, thousands, three_digits};
+use crate::validity::State;
+
+/// One run: what was sent, what came back and when, what it cost, and whether the figures may be believed.
+///
+/// All times of a table are in the one unit named in its header. `≥` marks a figure of which only a lower bound is
+/// known, `n/a` one of which the sample is too small.
+#[must_use]
+pub fn run(record: &RunRecord, options: &Options) -> String {
+    let view = View::of(record);
+    let mut page = Page::new(options.width, options.color);
+    view.title(&mut page);
+    view.requests(&mut page);
+    view.times(&mut page);
+    phases::tables(&view, &mut page);
+    view.target(&mut page);
+    view.remarks(&mut page, options);
+    view.validity(&mut page);
+    audits(record, &mut page);
+    if options.verbose {
+        environment(record, &mut page);
+    }
+    if let Some(folder) = options.saved {
+        page.paragraph(&saved(folder));
+    }
+    page.into_text()
+}
+
+/// A record with what several of its lines need.
+struct View<'a> {
+    record: &'a RunRecord,
+    /// The measured phases together.
+    total: PhaseTally,
+    /// Nanoseconds for which they offered load.
+    measured_ns: u64,
+    unit: TimeUnit,
+    /// What the record says was sent; none where this version of tailmark cannot read it any more.
+    scenario: Option<Scenario>,
+}
+
+impl<'a> View<'a> {
+    fn of(record: &'a RunRecord) -> Self {
+        let total = record.total();
+        let response = total.response();
+        let value = |quantile| response.quantile(quantile).map(|bound| bound.value);
+        Self {
+            unit: TimeUnit::for_times(value(Quantile::P50), value(Quantile::P99)),
+            measured_ns: record.measured().map(|phase| phase.duration_ns).sum(),
+            scenario: Scenario::parse(&record.scenario.name, record.scenario.text.as_bytes()).ok(),
+            total,
+            record,
+        }
+    }
+
+    fn title(&self, page: &mut Page) {
+        let record = self.record;
+        let connections = format!(
+            "up to {} connections, {} used",
+            thousands(record.connections.max as u64),
+            thousands(record.connections.peak_in_use as u64)
+        );
+        let process = record.target.process.as_ref();
+        let facts = [self.load(), connections]
+            .into_iter()
+            .chain(process.map(|(id, name)| format!("process {id} {name}")));
+        page.title(&self.what(), &facts.collect::<Vec<_>>());
+    }
+
+    /// `GET http://127.0.0.1:8080/items/1` for a bare URL, `crud on axum` for a scenario.
+    fn what(&self) -> String {
+        let record = self.record;
+        let on_target = || format!("{} on {}", record.scenario.name, record.target.name);
+        if record.scenario.name != "url" {
+            return on_target();
+        }
+        let step = self
+            .scenario
+            .as_ref()
+            .and_then(|scenario| scenario.flows().first()?.steps.first());
+        let Some(request) = step
+            .map(|step| &step.request)
+            .filter(|request| request.path.is_constant())
+        else {
+            return on_target();
+        };
+        let mut path = Vec::new();
+        let any = Draw {
+            seed: record.scenario.seed,
+            arrival: 0,
+            step: 0,
+        };
+        request.path.render(&any, &mut path);
+        format!(
+            "{} {}{}",
+            request.method,
+            origin(&record.target.url),
+            String::from_utf8_lossy(&path)
+        )
+    }
+
+    /// `1,000/s constant, 30 s`, or `3 phases, 1 min 30 s`.
+    fn load(&self) -> String {
+        let measured: Vec<&PhaseRecord> = self.record.measured().collect();
+        let [phase] = measured[..] else {
+            return format!("{} phases, {}", measured.len(), span(self.measured_ns));
+        };
+        let arrivals = match phase.arrivals {
+            Arrivals::Constant => "constant",
+            Arrivals::Poisson => "poisson",
+        };
+        let several = self.record.flows.iter().any(|flow| flow.steps.len() > 1);
+        let rate = rate(phase.rate);
+        let rate = match (several, rate.strip_suffix("/s")) {
+            (true, Some(count)) => format!(
+                "{count} arrivals/s ≈ {} requests/s",
+                three_digits(phase.request_rate())
+            ),
+            _ => rate,
+        };
+        format!("{rate} {arrivals}, {}", span(phase.duration_ns))
+    }
+
+    fn requests(&self, page: &mut Page) {
+        let outcomes = self.total.outcomes();
+        let per_second = |count: u64| match self.measured_ns {
+            0 => UNKNOWN.to_owned(),
+            ns => format!("{}/s", three_digits(count as f64 * 1e9 / ns as f64)),
+        };
+        let kept_up = self
+            .record
+            .measured()
+            .map(|phase| phase.tally.walks_kept_up())
+            .sum();
+        let counts = format!(
+            "{} due · {} ok · {} failed",
+            thousands(self.total.due),
+            thousands(outcomes.of(Outcome::Ok)),
+            thousands(outcomes.failed())
+        );
+        let flow = format!(
+            "{} of {} · {} received",
+            per_second(kept_up),
+            per_second(self.total.arrivals),
+            bytes(self.record.traffic.received_bytes)
+        );
+        page.labelled("requests", &[&counts, &flow]);
+    }
+
+    fn times(&self, page: &mut Page) {
+        let unit = self.unit;
+        let (response, service) = (self.total.response(), self.total.service());
+        let brief = |times: &Histogram| match times.quantile(Quantile::P99) {
+            Some(ns) if times.count() >= fewest(Quantile::P99) => unit.brief(ns),
+            _ => UNKNOWN.to_owned(),
+        };
+        let parts = format!(
+            "wait p99 {}, lag p99 {}",
+            brief(&self.total.wait),
+            brief(&self.total.lag)
+        );
+        let grid = |since_sent: String| {
+            let mut columns = vec![Column::left(unit.name())];
+            columns.extend(quantile_columns(""));
+            columns.push(Column::left(""));
+            let mut grid = Grid::new(columns);
+            for (name, times, since) in [
+                (
+                    "response ",
+                    &response,
+                    "since each request was due".to_owned(),
+                ),
+                ("service", &service, since_sent),
+            ] {
+                let cells = QUANTILES.map(|quantile| unit.quantile(times, quantile));
+                grid.row(
+                    [name.to_owned()]
+                        .into_iter()
+                        .chain(cells)
+                        .chain([unit.max(times), since]),
+                );
+            }
+            grid
+        };
+        let whole = grid(format!("since it was sent      ({parts})"));
+        if whole.width() <= page.width() {
+            page.grid(&whole);
+        } else {
+            page.grid(&grid("since it was sent".to_owned()));
+            page.labelled("", &[&parts]);
+        }
+    }
+
+    fn target(&self, page: &mut Page) {
+        let resources = &self.record.resources;
+        let memory = &resources.memory;
+        let memory = [("working set", &memory.working_set), ("RSS", &memory.rss)]
+            .into_iter()
+            .find_map(|(kind, series)| Some((kind, series.as_ref()?)));
+        let facts = listed([
+            memory.map(|(kind, series)| memory_line(kind, series)),
+            self.record.cpu_per_1k_ns().map(|ns| {
+                format!(
+                    "CPU {} ms per 1,000 requests",
+                    three_digits(ns as f64 / 1e6)
+                )
+            }),
+            resources
+                .startup_ns
+                .map(|ns| format!("ready after {}", span(ns))),
+        ]);
+        if facts.is_empty() {
+            return;
+        }
+        let source = memory.map(|(_, series)| format!("{}, {:.0} Hz", series.source, series.hz));
+        page.labelled("target", &[&facts, &source.unwrap_or_default()]);
+    }
+
+    /// What is to be minded when reading the figures.
+    fn remarks(&self, page: &mut Page, options: &Options) {
+        let record = self.record;
+        if record.interrupted {
+            let words = "these are the figures of what was measured until then";
+            page.verdict("INTERRUPTED", &[words]);
+        }
+        for note in &record.validity.notes {
+            if note.name == "saturated" {
+                page.verdict("SATURATED", &[&note.words]);
+            } else {
+                page.labelled("note", &[&note.words]);
+            }
+        }
+        self.failed(page, options.verbose);
+        let bounds = self.total.coalesced;
+        if bounds > 0 {
+            let words = "requests waited in a long backlog: their lag is a lower bound, and the rest of it counts as wait";
+            page.labelled("note", &[&format!("{} {words}", thousands(bounds))]);
+        }
+    }
+
+    fn failed(&self, page: &mut Page, verbose: bool) {
+        let outcomes = self.total.outcomes();
+        let (failed, total) = (outcomes.failed(), outcomes.total());
+        if failed > 0 {
+            let share = format!(
+                "{} of {} ({}): {}",
+                thousands(failed),
+                thousands(total),
+                percent(failed, total),
+                self.failures().join(" · ")
+            );
+            let first = self.first_failure().filter(|_| !verbose);
+            let first = first.map(|failure| format!("first: {}", failure_line(failure)));
+            page.verdict("failed", &[&share, &first.unwrap_or_default()]);
+        }
+        for failure in self.record.failures.iter().filter(|_| verbose) {
+            let kind = format!("{} in {}", failure.outcome, failure.step);
+            page.labelled("first", &[&kind, &failure_line(failure)]);
+        }
+    }
+
+    /// Each kind of failure with its count: `31 × 503`, `5 × timeout (10 s)`.
+    fn failures(&self) -> Vec<String> {
+        let statuses = self.unexpected_statuses();
+        let counted: u64 = statuses.values().sum();
+        let mut kinds = Vec::new();
+        for (outcome, count) in self.total.outcomes().iter() {
+            match outcome {
+                Outcome::Ok => {}
+                Outcome::StatusError if counted == count => {
+                    kinds.extend(
+                        statuses
+                            .iter()
+                            .map(|(status, count)| format!("{} × {status}", thousands(*count))),
+                    );
+                }
+                _ if count == 0 => {}
+                Outcome::Timeout => {
+                    let limit = self.scenario.as_ref().map_or(String::new(), |scenario| {
+                        format!(" ({})", span(scenario.timeout().as_nanos() as u64))
+                    });
+                    kinds.push(format!("{} × timeout{limit}", thousands(count)));
+                }
+                _ => kinds.push(format!("{} × {}", thousands(count), outcome.words())),
+            }
+        }
+        kinds
+    }
+
+    /// The statuses that the scenario did not expect; empty where it cannot be read.
+    fn unexpected_statuses(&self) -> BTreeMap<u16, u64> {
+        let mut unexpected = BTreeMap::new();
+        let flows = self.scenario.iter().flat_map(Scenario::flows);
+        for (flow, tally) in flows.zip(&self.total.flows) {
+            for (step, tally) in flow.steps.iter().zip(&tally.steps) {
+                for (&status, &count) in tally
+                    .statuses
+                    .iter()
+                    .filter(|(status, _)| !step.expect.contains(**status))
+                {
+                    *unexpected.entry(status).or_default() += count;
+                }
+            }
+        }
+        unexpected
+    }
+
+    /// The first failure outside the warm-up before the measured phases.
+    fn first_failure(&self) -> Option<&Failure> {
+        let warmup = self.record.phases.iter().take_while(|phase| phase.warmup);
+        let start: u64 = warmup.map(|phase| phase.duration_ns).sum();
+        self.record
+            .failures
+            .iter()
+            .find(|failure| failure.at_ns >= start)
+    }
+
+    fn validity(&self, page: &mut Page) {
+        let validity = &self.record.validity;
+        let reasons = validity.reasons.join("; ");
+        let (label, words) = match validity.state {
+            State::Valid => ("valid", self.own_cost()),
+            State::ClientBound => (
+                "CLIENT-BOUND",
+                format!(
+                    "{reasons}. The figures are tailmark's own, not the target's: try a lower -r"
+                ),
+            ),
+            State::Disturbed => (
+                "DISTURBED",
+                format!("{reasons}. Run it again on a quieter machine"),
+            ),
+            State::DataExhausted => ("DATA EXHAUSTED", reasons),
+        };
+        page.verdict(label, &[&words]);
+    }
+
+    /// `tailmark was 0.03 ms late at p99 and used 9 % of one core`.
+    fn own_cost(&self) -> String {
+        let lag = &self.total.lag;
+        let (lateness, which) = if lag.count() < fewest(Quantile::P99) {
+            (lag.max(), "at most")
+        } else {
+            (lag.quantile(Quantile::P99), "at p99")
+        };
+        let late = match lateness {
+            Some(ns) => format!("was {} ms late {which}", TimeUnit::Milliseconds.brief(ns)),
+            None => "sent nothing".to_owned(),
+        };
+        let whole: u64 = self
+            .record
+            .phases
+            .iter()
+            .map(|phase| phase.duration_ns)
+            .sum();
+        let used = match whole {
+            0 => String::new(),
+            ns => format!(
+                " and used {:.0} % of one core",
+                self.record.generator.cpu_ns as f64 / ns as f64 * 100.0
+            ),
+        };
+        format!("tailmark {late}{used}")
+    }
+}
+
+const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
+
+/// Columns for [`QUANTILES`] and the maximum, in the order in which they go: p90 first, then p99.9.
+fn quantile_columns(unit: &str) -> [Column; 5] {
+    [
+        Column::right(format!("{unit}p50")),
+        Column::right("p90").goes(1),
+        Column::right("p99").bold(),
+        Column::right("p99.9").goes(2),
+        Column::right("max"),
+    ]
+}
+
+fn memory_line(kind: &str, series: &MemorySeries) -> String {
+    let figure = |bytes: Option<u64>| bytes.map_or(UNKNOWN.to_owned(), mib);
+    format!(
+        "memory ({kind}) {} idle → {} MiB peak",
+        figure(series.idle_bytes),
+        figure(series.peak_bytes)
+    )
+}
+
+fn failure_line(failure: &Failure) -> String {
+    format!("{} {}", moment(failure.at_ns), failure.what)
+}
+
+fn audits(record: &RunRecord, page: &mut Page) {
+    for audit in &record.audits {
+        let facts: Vec<String> = audit
+            .facts
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        let facts = facts.join(" · ");
+        if audit.ok {
+            page.labelled("audit", &[&format!("ok: {facts}")]);
+        } else {
+            let words = format!("the data are not as they should be: {facts}");
+            page.verdict("AUDIT", &[&words]);
+        }
+    }
+}
+
+fn environment(record: &RunRecord, page: &mut Page) {
+    let environment = &record.environment;
+    let memory = environment
+        .memory_bytes
+        .map(|bytes| format!("{} MiB of memory", mib(bytes)));
+    let facts = [
+        environment.cpu_model.clone(),
+        Some(format!("{} cores", environment.cores)),
+        memory,
+        environment.kernel.clone(),
+        environment.container.then(|| "in a container".to_owned()),
+        Some(format!("tailmark {}", environment.tool_version)),
+    ];
+    page.labelled("machine", &[&listed(facts)]);
+    let target = &record.target;
+    let identity = [
+        Some(target.url.clone()),
+        target.command.as_ref().map(|words| words.join(" ")),
+        target
+            .revision
+            .as_ref()
+            .map(|revision| format!("revision {revision}")),
+        target
+            .executable
+            .as_ref()
+            .map(|digest| format!("sha256 {digest}")),
+    ];
+    page.labelled("identity", &[&listed(identity)]);
+    let ScenarioIdentity { seed, digest, .. } = &record.scenario;
+    page.labelled("scenario", &[&format!("seed {seed} · sha256 {digest}")]);
+}
+
+/// What is known of several facts, on one line.
+fn listed(facts: impl IntoIterator<Item = Option<String>>) -> String {
+    let known: Vec<String> = facts.into_iter().flatten().collect();
+    known.join(" · ")
+}
+
+/// Scheme and authority of a URL.
+fn origin(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..]
+        .find(['/', '?', '#'])
+        .map_or(url.len(), |at| authority + at);
+    &url[..end]
+}
+
+/// Where the record is, and how it is looked at again.
+fn saved(folder: &str) -> String {
+    let latest = match folder.trim_end_matches('/').rsplit_once('/') {
+        Some((parent, _)) => format!("{parent}/latest"),
+        None => "latest".to_owned(),
+    };
+    format!("saved {folder} · tailmark report {latest}")
+}

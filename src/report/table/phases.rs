@@ -1,0 +1,116 @@
+//! What a scenario adds to the table of a run: its phases, and the steps of its flows.
+
+use super::{QUANTILES, View, quantile_columns};
+use crate::exchange::Outcomes;
+use crate::ledger::{FlowTally, StepTally};
+use crate::report::layout::{Column, Grid, Page};
+use crate::run_record::{FlowNames, PhaseRecord};
+use crate::units::{thousands, three_digits};
+
+/// The tables, each where it says more than the totals do, in the order of the scenario.
+pub(super) fn tables(view: &View, page: &mut Page) {
+    let steps: usize = view.record.flows.iter().map(|flow| flow.steps.len()).sum();
+    let several = [view.record.phases.len() > 1, steps > 1];
+    for (table, _) in [phases(view), flows(view)]
+        .iter()
+        .zip(several)
+        .filter(|(_, several)| *several)
+    {
+        page.blank();
+        page.grid(table);
+    }
+    if several.contains(&true) {
+        page.blank();
+    }
+}
+
+fn phases(view: &View) -> Grid {
+    let mut columns = vec![
+        Column::left("phase"),
+        Column::right("arrivals/s"),
+        Column::right("requests"),
+        Column::right("failed"),
+    ];
+    columns.extend(quantile_columns(&format!("{} ", view.unit.name())));
+    let mut grid = Grid::new(columns);
+    for phase in &view.record.phases {
+        let cells = phase_cells(view, phase);
+        if phase.warmup {
+            grid.dim_row(cells);
+        } else {
+            grid.row(cells);
+        }
+    }
+    grid
+}
+
+fn phase_cells(view: &View, phase: &PhaseRecord) -> Vec<String> {
+    let name = if phase.warmup {
+        format!("{} (warm-up)", phase.name)
+    } else {
+        phase.name.clone()
+    };
+    let rates = [phase.achieved_rate(), phase.arrival_rate()]
+        .map(three_digits)
+        .join(" of ");
+    let response = phase.tally.response();
+    let mut cells = vec![name, rates];
+    cells.extend(counts(&phase.tally.outcomes()));
+    cells.extend(QUANTILES.map(|quantile| view.unit.quantile(&response, quantile)));
+    cells.push(view.unit.max(&response));
+    cells
+}
+
+fn flows(view: &View) -> Grid {
+    let unreached = view
+        .total
+        .flows
+        .iter()
+        .flat_map(|flow| &flow.steps)
+        .any(|step| step.unreached > 0);
+    let mut columns = vec![
+        Column::left("flow/step"),
+        Column::right("requests"),
+        Column::right("failed"),
+    ];
+    columns.extend(unreached.then(|| Column::right("unreached")));
+    columns.extend(quantile_columns(&format!("{} ", view.unit.name())));
+    let mut grid = Grid::new(columns);
+    for (names, flow) in view.record.flows.iter().zip(&view.total.flows) {
+        for (name, step) in names.steps.iter().zip(&flow.steps) {
+            grid.row(step_cells(
+                view,
+                &format!("{}/{name}", names.name),
+                step,
+                unreached,
+            ));
+        }
+        if flow.steps.len() > 1 {
+            grid.row(journey_cells(view, names, flow, unreached));
+        }
+    }
+    grid
+}
+
+fn step_cells(view: &View, name: &str, step: &StepTally, unreached: bool) -> Vec<String> {
+    let mut cells = vec![name.to_owned()];
+    cells.extend(counts(&step.outcomes));
+    cells.extend(unreached.then(|| thousands(step.unreached)));
+    cells.extend(QUANTILES.map(|quantile| view.unit.quantile(&step.response, quantile)));
+    cells.push(view.unit.max(&step.response));
+    cells
+}
+
+/// The walks of a flow that went through all its steps. How many did not stands in its steps.
+fn journey_cells(view: &View, names: &FlowNames, flow: &FlowTally, unreached: bool) -> Vec<String> {
+    let walks = format!("{} walks", thousands(flow.journey.count()));
+    let mut cells = vec![format!("  {} journey", names.name), walks, String::new()];
+    cells.extend(unreached.then(String::new));
+    cells.extend(QUANTILES.map(|quantile| view.unit.quantile_of(&flow.journey, quantile)));
+    cells.push(view.unit.max_of(&flow.journey));
+    cells
+}
+
+fn counts(outcomes: &Outcomes) -> [String; 2] {
+    [outcomes.total(), outcomes.failed()].map(thousands)
+}

@@ -1,0 +1,590 @@
+//! What a person sees, as snapshots of scripted runs.
+
+use insta::assert_snapshot;
+
+use super::{compare, run};
+use crate::compare::Comparison;
+use crate::compare::fixtures::{arm_run, comparison, plan};
+use crate::exchange::Outcome;
+use crate::report::Options;
+use crate::run_record::fixtures::{Answer, MS, SHOP, audit, ok, record, shop, spread, url_yaml};
+use crate::run_record::resources::Resources;
+use crate::run_record::{Audit, RunRecord};
+
+const PLAIN: Options = Options {
+    width: 120,
+    color: false,
+    saved: None,
+    verbose: false,
+};
+
+fn at(width: usize, record: &RunRecord) -> String {
+    run(record, &Options { width, ..PLAIN })
+}
+
+/// A service that answers in 0.3 to 2 ms.
+fn url(rate: &str, duration: &str) -> RunRecord {
+    record("url", &url_yaml(rate, duration), |asked| {
+        ok(300_000 + spread(asked.arrival, 17 * MS / 10))
+    })
+}
+
+#[test]
+fn a_bare_url() {
+    let record = url("1000/s", "10s");
+    let saved = Options {
+        saved: Some("results/local/20261123T074100Z-127.0.0.1-8080"),
+        ..PLAIN
+    };
+    assert_snapshot!(run(&record, &saved), @r"
+    GET http://127.0.0.1:8080/items/1    1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   10,000 due · 10,000 ok · 0 failed     1,000/s of 1,000/s · 4.12 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    1.17   1.85   2.00    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98    2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    saved results/local/20261123T074100Z-127.0.0.1-8080 · tailmark report results/local/latest
+    ");
+    assert_snapshot!(at(80, &record), @r"
+    GET http://127.0.0.1:8080/items/1
+      1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242
+      axum-service
+      requests   10,000 due · 10,000 ok · 0 failed
+                 1,000/s of 1,000/s · 4.12 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    1.17   1.85   2.00    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98    2.00   2.00   since it was sent
+                 wait p99 0.00, lag p99 0.02
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+}
+
+#[test]
+fn phases_steps_and_journeys() {
+    let mut record = record("shop", SHOP, shop);
+    record.audits.push(audit(614));
+    assert_snapshot!(at(120, &record), @r"
+    shop on axum    2 phases, 20 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   8,350 due · 8,350 ok · 0 failed     297/s of 297/s · 3.72 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    5.00   8.21   8.95    9.02   9.02   since each request was due
+      service     4.98   8.19   8.92    8.99   9.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+
+      phase             arrivals/s   requests   failed   ms p50    p90    p99   p99.9    max
+      warm (warm-up)   99.8 of 100        683        0     10.0   16.5   17.9     n/a   18.0
+      slow              200 of 200      2,839        0     4.99   8.16   8.95     n/a   9.02
+      steady            394 of 394      5,511        0     5.01   8.24   8.95    9.02   9.02
+
+      flow/step          requests   failed   ms p50    p90    p99   p99.9    max
+      browse/list           4,740        0     4.99   8.22   8.95    9.02   9.02
+      buy/login             1,203        0     5.13   8.20   8.93     n/a   9.01
+      buy/transfer          1,203        0     4.87   8.14   8.92     n/a   9.01
+      buy/read-back         1,204        0     5.03   8.30   8.98     n/a   9.02
+        buy journey   1,204 walks              15.0   18.5   20.1     n/a   24.7
+
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 49.1 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 4 % of one core
+      audit      ok: balances unchanged · keys 614 · transfers 614
+    ");
+    assert_snapshot!(at(80, &record), @r"
+    shop on axum
+      2 phases, 20 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   8,350 due · 8,350 ok · 0 failed
+                 297/s of 297/s · 3.72 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    5.00   8.21   8.95    9.02   9.02   since each request was due
+      service     4.98   8.19   8.92    8.99   9.00   since it was sent
+                 wait p99 0.00, lag p99 0.02
+
+      phase             arrivals/s   requests   failed   ms p50    p99    max
+      warm (warm-up)   99.8 of 100        683        0     10.0   17.9   18.0
+      slow              200 of 200      2,839        0     4.99   8.95   9.02
+      steady            394 of 394      5,511        0     5.01   8.95   9.02
+
+      flow/step          requests   failed   ms p50    p90    p99   p99.9    max
+      browse/list           4,740        0     4.99   8.22   8.95    9.02   9.02
+      buy/login             1,203        0     5.13   8.20   8.93     n/a   9.01
+      buy/transfer          1,203        0     4.87   8.14   8.92     n/a   9.01
+      buy/read-back         1,204        0     5.03   8.30   8.98     n/a   9.02
+        buy journey   1,204 walks              15.0   18.5   20.1     n/a   24.7
+
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 49.1 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 4 % of one core
+      audit      ok: balances unchanged · keys 614 · transfers 614
+    ");
+}
+
+#[test]
+fn arrivals_are_told_from_requests_where_a_flow_has_several_steps() {
+    let one_phase: String = SHOP
+        .lines()
+        .filter(|line| !line.contains("name: warm") && !line.contains("name: slow"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let record = record("shop", &one_phase, |asked| match (asked.flow, asked.step) {
+        (1, 1) if asked.arrival.is_multiple_of(2) => Answer {
+            outcome: Outcome::StatusError,
+            status: Some(409),
+            ..ok(MS)
+        },
+        _ => shop(asked),
+    });
+    assert_snapshot!(at(100, &record), @r"
+    shop on axum
+      400 arrivals/s ≈ 530 requests/s poisson, 10 s · up to 256 connections, 14 used · process 4242
+      axum-service
+      requests   5,304 due · 4,878 ok · 426 failed     407/s of 408/s · 2.19 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    9.31   16.3   17.9    18.0   18.0   since each request was due
+      service     9.29   16.3   17.9    18.0   18.0   since it was sent
+                 wait p99 0.00, lag p99 0.02
+
+      flow/step        requests   failed   unreached   ms p50    p90    p99   p99.9    max
+      browse/list         3,249        0           0     9.95   16.4   17.9     n/a   18.0
+      buy/login             827        0           0     10.3   16.4   17.8     n/a   18.0
+      buy/transfer          827      426           0     1.02   14.5   17.8     n/a   18.0
+      buy/read-back         401        0         426     9.81   16.6   17.9     n/a   18.0
+        buy journey   401 walks                          29.8   37.0   40.1     n/a   40.4
+
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 77.3 ms per 1,000 requests · ready after
+                 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      failed     426 of 5,304 (8.0 %): 426 × 409     first: 00:00.1 POST /36 → 409
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+}
+
+#[test]
+fn failures_and_lower_bounds() {
+    let yaml = url_yaml("500/s", "10s").replace("tailmark: 1", "tailmark: 1\ntimeout: 2s");
+    let record = record("url", &yaml, |asked| {
+        let base = ok(MS + spread(asked.arrival, 2 * MS));
+        match asked.arrival {
+            k if k % 90 == 7 => Answer {
+                service: 2_000 * MS,
+                outcome: Outcome::Timeout,
+                status: None,
+                ..base
+            },
+            k if k % 500 == 41 => Answer {
+                outcome: Outcome::StatusError,
+                status: Some(503),
+                ..base
+            },
+            1_234 => Answer {
+                outcome: Outcome::Reset,
+                status: None,
+                ..base
+            },
+            _ => base,
+        }
+    });
+    assert_snapshot!(at(120, &record), @r"
+    GET http://127.0.0.1:8080/items/1    500/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   5,000 due · 4,933 ok · 67 failed     494/s of 500/s · 2.04 MB received
+      ms           p50    p90       p99     p99.9       max
+      response    2.03   2.84   ≥ 2,000   ≥ 2,000   ≥ 2,000   since each request was due
+      service     2.01   2.82   ≥ 2,000   ≥ 2,000   ≥ 2,000   since it was sent      (wait p99 0.00, lag p99 0.02)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 82.9 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      failed     67 of 5,000 (1.3 %): 10 × 503 · 56 × timeout (2 s) · 1 × reset     first: 00:02.0 GET /7 → timeout
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+    assert_snapshot!(at(80, &record), @r"
+    GET http://127.0.0.1:8080/items/1
+      500/s constant, 10 s · up to 256 connections, 14 used · process 4242
+      axum-service
+      requests   5,000 due · 4,933 ok · 67 failed
+                 494/s of 500/s · 2.04 MB received
+      ms           p50       p99     p99.9       max
+      response    2.03   ≥ 2,000   ≥ 2,000   ≥ 2,000   since each request was due
+      service     2.01   ≥ 2,000   ≥ 2,000   ≥ 2,000   since it was sent
+                 wait p99 0.00, lag p99 0.02
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 82.9 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      failed     67 of 5,000 (1.3 %): 10 × 503 · 56 × timeout (2 s) · 1 × reset
+                 first: 00:02.0 GET /7 → timeout
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+    let verbose = Options {
+        verbose: true,
+        ..PLAIN
+    };
+    assert_snapshot!(run(&record, &verbose), @r"
+    GET http://127.0.0.1:8080/items/1    500/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   5,000 due · 4,933 ok · 67 failed     494/s of 500/s · 2.04 MB received
+      ms           p50    p90       p99     p99.9       max
+      response    2.03   2.84   ≥ 2,000   ≥ 2,000   ≥ 2,000   since each request was due
+      service     2.01   2.82   ≥ 2,000   ≥ 2,000   ≥ 2,000   since it was sent      (wait p99 0.00, lag p99 0.02)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 82.9 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      failed     67 of 5,000 (1.3 %): 10 × 503 · 56 × timeout (2 s) · 1 × reset
+      first      timeout in url/GET-items-1     00:02.0 GET /7 → timeout
+      first      status error in url/GET-items-1     00:00.0 GET /41 → 503
+      first      reset in url/GET-items-1     00:02.4 GET /1234 → reset
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+      machine    Example CPU · 2 cores · 24,576.0 MiB of memory · Linux 6.1.0 · tailmark 0.1.0
+      identity   http://127.0.0.1:8080 · target/release/axum-service --port 8080 · revision 4bc29b4-dirty · sha256
+                 9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f
+      scenario   seed 1 · sha256 a40f806c7f9fabec3955f5561830f5ba10b3987b3fe65690a57703330b8c6e1c
+    ");
+}
+
+/// A target that serves one request at a time, each in `service`, so that a queue builds up in front of it.
+fn one_at_a_time(rate: u64, service: u64) -> RunRecord {
+    let mut free = 0u64;
+    record("url", &url_yaml(&format!("{rate}/s"), "10s"), |asked| {
+        let due = asked.arrival * 1_000_000_000 / rate;
+        let start = free.max(due + 20_000);
+        free = start + service;
+        Answer {
+            wait: start - due - 20_000,
+            ..ok(service)
+        }
+    })
+}
+
+#[test]
+fn a_target_that_cannot_keep_up() {
+    let mut record = one_at_a_time(1_000, 1_634_000);
+    record.connections.max = 16;
+    record.phases[0].tally.pool_full = 9_400;
+    record.judge();
+    assert_snapshot!(at(120, &record), @r"
+    GET http://127.0.0.1:8080/items/1    1,000/s constant, 10 s · up to 16 connections, 14 used · process 4242 axum-service
+      requests   10,000 due · 10,000 ok · 0 failed     612/s of 1,000/s · 4.12 MB received
+      s              p50      p90      p99    p99.9      max
+      response      3.17     5.71     6.28     6.34     6.34   since each request was due
+      service     0.0016   0.0016   0.0016   0.0016   0.0016   since it was sent      (wait p99 6.28, lag p99 0.00)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      SATURATED  the target finished 612 of 1,000 per second: these times say how long you ran, not how slow it is. Try -r
+                 550.
+      note       all 16 connections were busy for 94 % of requests: wait is part of the response time. -c raises the pool
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+    assert_snapshot!(at(80, &record), @r"
+    GET http://127.0.0.1:8080/items/1
+      1,000/s constant, 10 s · up to 16 connections, 14 used · process 4242
+      axum-service
+      requests   10,000 due · 10,000 ok · 0 failed
+                 612/s of 1,000/s · 4.12 MB received
+      s              p50      p99    p99.9      max
+      response      3.17     6.28     6.34     6.34   since each request was due
+      service     0.0016   0.0016   0.0016   0.0016   since it was sent
+                 wait p99 6.28, lag p99 0.00
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      SATURATED  the target finished 612 of 1,000 per second: these times say how
+                 long you ran, not how slow it is. Try -r 550.
+      note       all 16 connections were busy for 94 % of requests: wait is part of
+                 the response time. -c raises the pool
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+}
+
+#[test]
+fn a_generator_that_was_itself_late() {
+    let mut record = record("url", &url_yaml("1000/s", "10s"), |asked| Answer {
+        lag: spread(asked.arrival, 31 * MS / 10),
+        ..ok(MS)
+    });
+    record.generator.busiest_worker = Some((0, 0.97));
+    record.judge();
+    assert_snapshot!(at(120, &record), @r"
+    GET http://127.0.0.1:8080/items/1    1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   10,000 due · 10,000 ok · 0 failed     1,000/s of 1,000/s · 4.12 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    2.55   3.79   4.07    4.10   4.10   since each request was due
+      service     1.00   1.00   1.00    1.00   1.00   since it was sent      (wait p99 0.00, lag p99 3.07)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      CLIENT-BOUND  tailmark itself was late: lag p99 3.07 ms of response p99 4.07 ms, which would have been 1.00 ms on
+                 time; worker 1 used 97 % of its core. The figures are tailmark's own, not the target's: try a lower -r
+    ");
+    record.environment.steal = Some(0.11);
+    record.interrupted = true;
+    record.judge();
+    assert_snapshot!(at(80, &record), @r"
+    GET http://127.0.0.1:8080/items/1
+      1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242
+      axum-service
+      requests   10,000 due · 10,000 ok · 0 failed
+                 1,000/s of 1,000/s · 4.12 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    2.55   3.79   4.07    4.10   4.10   since each request was due
+      service     1.00   1.00   1.00    1.00   1.00   since it was sent
+                 wait p99 0.00, lag p99 3.07
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      INTERRUPTED  these are the figures of what was measured until then
+      DISTURBED  the hypervisor took 11.0 % of the CPU time for others (steal);
+                 tailmark itself was late: lag p99 3.07 ms of response p99 4.07 ms,
+                 which would have been 1.00 ms on time; worker 1 used 97 % of its
+                 core. Run it again on a quieter machine
+    ");
+}
+
+#[test]
+fn nothing_is_made_up_where_nothing_was_measured() {
+    let mut record = record("url", &url_yaml("100/s", "1s"), |_| Answer {
+        outcome: Outcome::Unsent,
+        status: None,
+        wait: 1_000 * MS,
+        ..ok(0)
+    });
+    record.resources = Resources::default();
+    record.target.process = None;
+    record.audits.push(Audit {
+        ok: false,
+        ..audit(3)
+    });
+    assert_snapshot!(at(120, &record), @r"
+    GET http://127.0.0.1:8080/items/1    100/s constant, 1 s · up to 256 connections, 14 used
+      requests   100 due · 0 ok · 100 failed     0.00/s of 100/s · 0 B received
+      s              p50      p90   p99   p99.9      max
+      response    ≥ 1.00   ≥ 1.00   n/a     n/a   ≥ 1.00   since each request was due
+      service        n/a      n/a   n/a     n/a      n/a   since it was sent      (wait p99 n/a, lag p99 n/a)
+      SATURATED  the target finished 0.00 of 100 per second: these times say how long you ran, not how slow it is.
+      failed     100 of 100 (100 %): 100 × unsent     first: 00:01.0 GET /0 → unsent
+      valid      tailmark was 0.02 ms late at most and used 90 % of one core
+      AUDIT      the data are not as they should be: balances unchanged · keys 3 · transfers 3
+    ");
+}
+
+#[test]
+fn a_sample_too_small_for_its_tail() {
+    assert_snapshot!(at(120, &url("100/s", "3s")), @r"
+    GET http://127.0.0.1:8080/items/1    100/s constant, 3 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   300 due · 300 ok · 0 failed     100/s of 100/s · 124 kB received
+      ms           p50    p90   p99   p99.9    max
+      response    1.17   1.85   n/a     n/a   2.01   since each request was due
+      service     1.15   1.83   n/a     n/a   1.99   since it was sent      (wait p99 n/a, lag p99 n/a)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 1,367 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at most and used 30 % of one core
+    ");
+}
+
+/// Six rounds in which actix is a little slower in the tail, and smaller.
+fn six_rounds() -> Comparison {
+    comparison(6, |arm, round| {
+        let (arm_u64, round) = (arm as u64, round as u64);
+        let mut record = arm_run(arm, |asked| {
+            let tail = if asked.arrival % 64 == 3 {
+                3 * MS + arm_u64 * MS / 4
+            } else {
+                0
+            };
+            ok(600_000 + round * 20_000 + spread(asked.arrival, 400_000) + tail)
+        });
+        let rss = record.resources.memory.rss.as_mut().unwrap();
+        rss.idle_bytes = Some((7 << 20) - arm_u64 * 600_000 + round * 30_000);
+        rss.peak_bytes = Some((14 << 20) + arm_u64 * 800_000 - round * 40_000);
+        record.resources.cpu_ns = Some((150 - 10 * arm_u64 + round) * MS);
+        record.audits.push(audit(110 + round));
+        record
+    })
+}
+
+fn compared(width: usize, comparison: &Comparison) -> String {
+    compare(comparison, &Options { width, ..PLAIN })
+}
+
+#[test]
+fn two_arms_side_by_side() {
+    let comparison = six_rounds();
+    assert_snapshot!(compared(120, &comparison), @r"
+    crud, phase steady, 600/s per arm    6 rounds interleaved, fresh processes and databases · 1 min 52 s · seed 42
+      median  min…max         axum                 actix                actix against axum
+      response ms   p50       0.894  0.844…0.944   0.894  0.844…0.944   ±0.0 %
+                    p99       3.84  3.79…3.89      4.09  4.04…4.14      +6.5 %
+                    p99.9     4.07                 4.33                 n/a
+      achieved /s             600                  600                  ±0.0 %
+      memory MiB    idle      7.1  7.0…7.2         6.5  6.5…6.6         −8.1 %
+                    peak      13.9  13.8…14.0      14.6  14.5…14.7      +5.5 %
+      CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
+      start to ready ms       3.21                 3.21                 ±0.0 %
+      failed                  0 of 14,400          0 of 14,400
+      memory     RSS, /proc statm; peak from the kernel (VmHWM)
+      note       p99.9 is of all rounds together: a round needs 20,000 requests to be compared by it
+      integrity  axum, actix: 6 of 6 audits ok: balances unchanged · keys 111…116 · transfers 111…116
+      valid      6 of 6 rounds valid
+    Medians of 6 rounds, with the smallest and the largest. These are results of this machine and this scenario.
+    ");
+    assert_snapshot!(compared(80, &comparison), @r"
+    crud, phase steady, 600/s per arm
+      6 rounds interleaved, fresh processes and databases · 1 min 52 s · seed 42
+      median  min…max         axum                 actix                against axum
+      response ms   p50       0.894  0.844…0.944   0.894  0.844…0.944   ±0.0 %
+                    p99       3.84  3.79…3.89      4.09  4.04…4.14      +6.5 %
+                    p99.9     4.07                 4.33                 n/a
+      achieved /s             600                  600                  ±0.0 %
+      memory MiB    idle      7.1  7.0…7.2         6.5  6.5…6.6         −8.1 %
+                    peak      13.9  13.8…14.0      14.6  14.5…14.7      +5.5 %
+      CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
+      start to ready ms       3.21                 3.21                 ±0.0 %
+      failed                  0 of 14,400          0 of 14,400
+      memory     RSS, /proc statm; peak from the kernel (VmHWM)
+      note       p99.9 is of all rounds together: a round needs 20,000 requests to
+                 be compared by it
+      integrity  axum, actix: 6 of 6 audits ok: balances unchanged · keys 111…116 ·
+                 transfers 111…116
+      valid      6 of 6 rounds valid
+    Medians of 6 rounds, with the smallest and the largest. These are results of
+    this machine and this scenario.
+    ");
+    let verbose = Options {
+        verbose: true,
+        saved: Some("results/local/20261123T074100Z-compare-crud"),
+        ..PLAIN
+    };
+    assert_snapshot!(compare(&comparison, &verbose), @r"
+    crud, phase steady, 600/s per arm    6 rounds interleaved, fresh processes and databases · 1 min 52 s · seed 42
+      median  min…max         axum                 actix                actix against axum
+      response ms   p50       0.894  0.844…0.944   0.894  0.844…0.944   ±0.0 %
+                    p99       3.84  3.79…3.89      4.09  4.04…4.14      +6.5 %
+                    p99.9     4.07                 4.33                 n/a
+      achieved /s             600                  600                  ±0.0 %
+      memory MiB    idle      7.1  7.0…7.2         6.5  6.5…6.6         −8.1 %
+                    peak      13.9  13.8…14.0      14.6  14.5…14.7      +5.5 %
+      CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
+      start to ready ms       3.21                 3.21                 ±0.0 %
+      failed                  0 of 14,400          0 of 14,400
+      memory     RSS, /proc statm; peak from the kernel (VmHWM)
+      note       p99.9 is of all rounds together: a round needs 20,000 requests to be compared by it
+      integrity  axum, actix: 6 of 6 audits ok: balances unchanged · keys 111…116 · transfers 111…116
+      valid      6 of 6 rounds valid
+
+      round   arm     validity   requests   failed   ms p50    p99
+      1       actix   valid         2,400        0    0.844   4.04
+      1       axum    valid         2,400        0    0.844   3.79
+      2       actix   valid         2,400        0    0.864   4.06
+      2       axum    valid         2,400        0    0.864   3.81
+      3       actix   valid         2,400        0    0.884   4.08
+      3       axum    valid         2,400        0    0.884   3.83
+      4       axum    valid         2,400        0    0.904   3.85
+      4       actix   valid         2,400        0    0.904   4.10
+      5       actix   valid         2,400        0    0.924   4.12
+      5       axum    valid         2,400        0    0.924   3.87
+      6       actix   valid         2,400        0    0.944   4.14
+      6       axum    valid         2,400        0    0.944   3.89
+
+    Medians of 6 rounds, with the smallest and the largest. These are results of this machine and this scenario.
+    saved results/local/20261123T074100Z-compare-crud · tailmark report results/local/latest
+    ");
+}
+
+#[test]
+fn long_names_are_lettered() {
+    let mut comparison = six_rounds();
+    comparison.plan.arms = vec![
+        "http://127.0.0.1:8080".into(),
+        "http://127.0.0.1:9090/staging".into(),
+    ];
+    assert_snapshot!(compared(80, &comparison), @r"
+    crud, phase steady, 600/s per arm
+      6 rounds interleaved, fresh processes and databases · 1 min 52 s · seed 42
+      A          http://127.0.0.1:8080
+      B          http://127.0.0.1:9090/staging
+      median  min…max         A                    B                    B against A
+      response ms   p50       0.894  0.844…0.944   0.894  0.844…0.944   ±0.0 %
+                    p99       3.84  3.79…3.89      4.09  4.04…4.14      +6.5 %
+                    p99.9     4.07                 4.33                 n/a
+      achieved /s             600                  600                  ±0.0 %
+      memory MiB    idle      7.1  7.0…7.2         6.5  6.5…6.6         −8.1 %
+                    peak      13.9  13.8…14.0      14.6  14.5…14.7      +5.5 %
+      CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
+      start to ready ms       3.21                 3.21                 ±0.0 %
+      failed                  0 of 14,400          0 of 14,400
+      memory     RSS, /proc statm; peak from the kernel (VmHWM)
+      note       p99.9 is of all rounds together: a round needs 20,000 requests to
+                 be compared by it
+      integrity  http://127.0.0.1:8080, http://127.0.0.1:9090/staging: 6 of 6 audits
+                 ok: balances unchanged · keys 111…116 · transfers 111…116
+      valid      6 of 6 rounds valid
+    Medians of 6 rounds, with the smallest and the largest. These are results of
+    this machine and this scenario.
+    ");
+}
+
+#[test]
+fn void_rounds_failures_and_data_that_are_wrong() {
+    let comparison = comparison(3, |arm, round| {
+        let mut record = arm_run(arm, |asked| match (arm, asked.arrival % 60) {
+            (1, 5) => Answer {
+                outcome: Outcome::StatusError,
+                status: Some(503),
+                ..ok(MS)
+            },
+            _ => ok(2 * MS),
+        });
+        if (arm, round) == (0, 2) {
+            record.environment.steal = Some(0.11);
+            record.judge();
+        }
+        record.audits.push(Audit {
+            ok: (arm, round) != (1, 3),
+            ..audit(100)
+        });
+        record.resources.memory.rss = None;
+        record
+    });
+    assert_snapshot!(compared(100, &comparison), @r"
+    crud, phase steady, 600/s per arm
+      3 rounds interleaved, fresh processes and databases · 1 min 52 s · seed 42
+      median  min…max         axum         actix         actix against axum
+      response ms   p50       2.02         2.02          ±0.0 %
+                    p99       2.02         ∞             n/a
+                    p99.9     2.02         ∞             n/a
+      achieved /s             600          600           ±0.0 %
+      memory MiB    idle      n/a          n/a           n/a
+                    peak      n/a          n/a           n/a
+      CPU ms/1,000 requests   171          171           ±0.0 %
+      start to ready ms       3.21         3.21          ±0.0 %
+      failed                  0 of 4,800   80 of 4,800
+      note       p99.9 is of all rounds together: a round needs 20,000 requests to be compared by it
+      note       ∞: a request that is not ok counts as infinitely slow, and so many were not
+      integrity  axum: 3 of 3 audits ok: balances unchanged · keys 100 · transfers 100
+      integrity  actix: 2 of 3 audits ok: balances unchanged · keys 100 · transfers 100
+      AUDIT      actix in round 3: the data are not as they should be: balances unchanged · keys 100 ·
+                 transfers 100
+      VOID       round 2: axum was disturbed: the hypervisor took 11.0 % of the CPU time for others
+                 (steal)
+      valid      2 of 3 rounds valid
+    Medians of 2 rounds, with the smallest and the largest. These are results of this machine and this
+    scenario.
+    ");
+}
+
+#[test]
+fn a_comparison_without_a_round() {
+    let mut comparison = Comparison::new(plan(6), String::new());
+    comparison.interrupted = true;
+    assert_snapshot!(compared(100, &comparison), @r"
+    crud, phase steady, 600/s per arm    0 of 6 rounds interleaved · seed 42
+      median  min…max         axum     actix    actix against axum
+      response ms   p50       n/a      n/a      n/a
+                    p99       n/a      n/a      n/a
+                    p99.9     n/a      n/a      n/a
+      achieved /s             n/a      n/a      n/a
+      memory MiB    idle      n/a      n/a      n/a
+                    peak      n/a      n/a      n/a
+      CPU ms/1,000 requests   n/a      n/a      n/a
+      failed                  0 of 0   0 of 0
+      INTERRUPTED  these are the figures of the rounds that were complete
+      valid      0 of 0 rounds valid
+    No round is valid, so nothing can be said. These are results of this machine and this scenario.
+    ");
+}

@@ -1,0 +1,271 @@
+//! What is saved reads back the same, and what was damaged is refused.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::exchange::Outcome;
+use crate::run_record::Audit;
+use crate::run_record::fixtures::{Answer, MS, SHOP, audit, ok, record, shop, spread};
+
+/// Two flows over two phases, few enough requests to be drawn many times.
+const SMALL: &str = "\
+tailmark: 1
+flows:
+  read: { steps: [ { get: / } ] }
+  write: { steps: [ { post: /a }, { get: /b } ] }
+phases:
+  - { name: warm, rate: 7/s, for: 1s, warmup: true }
+  - { name: main, rate: 20/s, for: 2s, arrivals: poisson }
+";
+
+fn answers() -> impl Strategy<Value = Vec<Answer>> {
+    let answer = (
+        0u64..1 << 22,
+        0u64..1 << 24,
+        0u64..1 << 34,
+        0usize..22,
+        100u16..600,
+    )
+        .prop_map(|(lag, wait, service, outcome, status)| {
+            // Half of them ok, or hardly any walk would come to its second step.
+            let outcome = Outcome::ALL.get(outcome).copied().unwrap_or(Outcome::Ok);
+            Answer {
+                lag,
+                wait,
+                service,
+                outcome,
+                status: (!outcome.is_censored()).then_some(status),
+            }
+        });
+    prop::collection::vec(answer, 1..40)
+}
+
+proptest! {
+    // A record holds some sixty histograms, each encoded and decoded.
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn what_is_saved_reads_back_the_same(
+        answers in answers(),
+        (hz, slope) in (0.1f64..1e4, -1e9f64..1e9),
+        busy in 0.0f64..1.0,
+        facts in prop::collection::vec(("[a-z]{1,4}", ".{0,8}"), 0..5),
+        (interrupted, name) in (any::<bool>(), ".{0,12}"),
+    ) {
+        let mut next = answers.iter().cycle();
+        let mut given = record("small", SMALL, |_| *next.next().unwrap());
+        let rss = given.resources.memory.rss.as_mut().unwrap();
+        (rss.hz, rss.slope_bytes_per_s) = (hz, Some(slope));
+        given.generator.busiest_worker = Some((0, busy));
+        given.environment.steal = Some(busy / 3.0);
+        given.interrupted = interrupted;
+        given.target.name = name;
+        let facts: std::collections::BTreeMap<_, _> = facts.into_iter().collect();
+        // Not in the order of their names: the order is the audit's own.
+        given.audits = vec![Audit { ok: true, facts: facts.into_iter().rev().collect() }];
+        let read = RunRecord::from_json(&given.saved_json()).unwrap();
+        prop_assert_eq!(read, given);
+    }
+}
+
+fn saved() -> Value {
+    let mut failing = 0;
+    let mut record = record("shop", SHOP, |asked| {
+        failing += 1;
+        match failing % 100 {
+            3 => Answer {
+                outcome: Outcome::Timeout,
+                status: None,
+                ..ok(10_000 * MS)
+            },
+            5 => Answer {
+                outcome: Outcome::StatusError,
+                status: Some(503),
+                ..ok(spread(asked.arrival, MS))
+            },
+            _ => shop(asked),
+        }
+    });
+    record.audits.push(audit(12));
+    serde_json::from_str(&record.saved_json()).unwrap()
+}
+
+/// The message, with what caused it.
+fn refusal(damaged: &Value) -> String {
+    use std::error::Error as _;
+    let error = RunRecord::from_json(&damaged.to_string()).unwrap_err();
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[test]
+fn damaged_and_contradicting_files_are_refused() {
+    let whole = saved();
+    RunRecord::from_json(&whole.to_string()).unwrap();
+    let first_histogram = whole["histograms"][1].clone();
+    let other_text = whole["histograms"][2]["v2"].clone();
+    for (place, value, message) in [
+        (
+            "/format",
+            json!("tailmark.run/2"),
+            "format `tailmark.run/2` is not `tailmark.run/1`",
+        ),
+        ("/format", Value::Null, "not a saved run: "),
+        ("/started", json!(5), "not a saved run: "),
+        (
+            "/histograms",
+            Value::Null,
+            "this is a summary, not a saved run",
+        ),
+        ("/windows", Value::Null, "it has no windows"),
+        ("/phases", json!([]), "it has no phases"),
+        (
+            "/phases/0/offered_rate_exact",
+            json!([0, 1]),
+            "phase warm has an impossible rate",
+        ),
+        (
+            "/phases/0/arrivals",
+            json!("weekly"),
+            "unknown arrivals `weekly`",
+        ),
+        ("/phases/1/due_count", json!(7), "7 due"),
+        (
+            "/phases/1/due_count",
+            json!(u64::MAX),
+            "is too many for `due_count`",
+        ),
+        (
+            "/phases/1/duration_ns",
+            json!(u64::MAX),
+            "its phases last for centuries",
+        ),
+        (
+            "/phases/1/answered_walks",
+            json!(0),
+            "overran with walks it never had",
+        ),
+        (
+            "/phases/1/steps/0/outcomes/ok",
+            json!(1),
+            "browse/list in phase slow has [1, ",
+        ),
+        (
+            "/phases/1/steps/0/outcomes/ok",
+            json!(u64::MAX),
+            "is too many for `ok`",
+        ),
+        (
+            "/phases/1/steps/0/outcomes",
+            json!({"good": 1}),
+            "unknown outcome `good`",
+        ),
+        (
+            "/phases/1/steps/0/statuses",
+            json!({"2xx": 1}),
+            "`2xx` is no status",
+        ),
+        (
+            "/phases/1/steps/0/step",
+            json!("lost"),
+            "phase slow lists other steps than the first",
+        ),
+        ("/validity/state", json!("fine"), "unknown state `fine`"),
+        (
+            "/audits/0/facts/keys",
+            json!(12),
+            "fact `keys` of an audit is not text",
+        ),
+        ("/windows/0/phase", json!(9), "a window belongs to no phase"),
+        (
+            "/histograms/1/metric",
+            json!("mood"),
+            "histogram `mood` belongs nowhere",
+        ),
+        ("/histograms/2", first_histogram, "is there twice"),
+        (
+            "/histograms/1/v2",
+            json!("%"),
+            "histogram text is not base64",
+        ),
+        (
+            "/histograms/1/v2",
+            json!("AAAA"),
+            "histogram text is not a V2 HdrHistogram",
+        ),
+        (
+            "/histograms/1/v2",
+            other_text,
+            "does not fit the min, max and sum",
+        ),
+        (
+            "/histograms/1/max_ns",
+            json!(1),
+            "does not fit the min, max and sum",
+        ),
+    ] {
+        let mut damaged = whole.clone();
+        *damaged
+            .pointer_mut(place)
+            .unwrap_or_else(|| panic!("nothing at {place}")) = value.clone();
+        let refusal = refusal(&damaged);
+        assert!(refusal.contains(message), "{place} = {value}: {refusal}");
+    }
+}
+
+#[test]
+fn a_histogram_that_was_cut_out_is_missed() {
+    let whole = saved();
+    let histograms = whole["histograms"].as_array().unwrap();
+    let mut counted = 0;
+    for (place, histogram) in histograms.iter().enumerate() {
+        let metric = histogram["metric"].as_str().unwrap();
+        if !["response_time", "lag", "wait"].contains(&metric) {
+            continue;
+        }
+        counted += 1;
+        let mut damaged = whole.clone();
+        damaged["histograms"].as_array_mut().unwrap().remove(place);
+        let refusal = refusal(&damaged);
+        assert!(
+            refusal.contains("contradicts itself"),
+            "{metric}: {refusal}"
+        );
+    }
+    assert!(counted > 20, "{counted}");
+}
+
+#[test]
+fn a_file_cut_short_is_refused() {
+    let text = saved().to_string();
+    for end in (0..text.len()).step_by(text.len() / 40) {
+        let cut = text.get(..end).unwrap_or_default();
+        assert!(
+            matches!(RunRecord::from_json(cut), Err(ReadError::Shape(_))),
+            "{end}"
+        );
+    }
+}
+
+#[test]
+fn keys_of_a_later_edition_are_passed_over() {
+    let mut later = saved();
+    let before = RunRecord::from_json(&later.to_string()).unwrap();
+    later["mood"] = json!("good");
+    later["phases"][0]["mood"] = json!({"of": "the phase"});
+    later["phases"][0]["steps"][0]["mood"] = json!([1]);
+    assert_eq!(RunRecord::from_json(&later.to_string()).unwrap(), before);
+}
+
+#[test]
+fn figures_beside_the_histograms_are_never_read() {
+    let whole = saved();
+    let before = RunRecord::from_json(&whole.to_string()).unwrap();
+    let mut changed = whole;
+    changed["phases"][1]["response_time"]["p99_ns"] = json!(1);
+    changed["total"] = json!("nonsense");
+    assert_eq!(RunRecord::from_json(&changed.to_string()).unwrap(), before);
+}

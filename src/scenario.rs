@@ -1,0 +1,269 @@
+//! What load, in what order, with what expectations: one scenario file, valid by construction. It knows no host.
+//!
+//! The format is described in `scenarios/README.md`.
+
+mod read;
+mod request;
+mod select;
+mod status;
+mod template;
+mod url;
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::document::{Document, Problems, Walk};
+use crate::random::{self, Stream};
+use crate::units::Rate;
+
+pub use request::RequestTemplate;
+pub use select::SelectError;
+pub use status::StatusSet;
+pub use template::{Draw, Template};
+pub use url::UrlRun;
+
+/// A scenario: flows with weights, and phases end to end on one time axis.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    file_name: String,
+    digest: String,
+    text: String,
+    why: Option<String>,
+    seed: u64,
+    timeout: Duration,
+    connections: Connections,
+    flows: Vec<Flow>,
+    total_weight: u64,
+    phases: Vec<Phase>,
+}
+
+/// A weighted sequence of steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Unique in its scenario.
+    pub name: String,
+    /// At least 1, relative to the other flows' weights.
+    pub weight: u32,
+    /// At least one.
+    pub steps: Vec<Step>,
+}
+
+/// One request of a flow and what it expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Unique in its flow.
+    pub name: String,
+    /// What is sent.
+    pub request: RequestTemplate,
+    /// The statuses that are not a `status error`.
+    pub expect: StatusSet,
+}
+
+/// A stretch of a run with one load model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phase {
+    /// Unique in its scenario.
+    pub name: String,
+    /// How load is made.
+    pub model: LoadModel,
+    /// How long; above zero.
+    pub duration: Duration,
+    /// Measured, but part of no total, threshold or gate.
+    pub warmup: bool,
+}
+
+/// How a phase makes load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadModel {
+    /// Flows start at moments that do not depend on the target.
+    Open {
+        /// Flow starts over time.
+        rate: Rate,
+        /// How the starts are spread.
+        arrivals: Arrivals,
+    },
+}
+
+/// How the arrivals of an open phase are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arrivals {
+    /// At equal gaps.
+    #[default]
+    Constant,
+    /// As independent users come: with exponentially distributed gaps.
+    Poisson,
+}
+
+/// The pool of connections to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// The most that are open at once; at least 1.
+    pub max: usize,
+    /// From the start of connecting.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            max: 256,
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Phase {
+    /// The most arrivals of one phase: at the highest rate it lasts a day, and a count of nanoseconds times it fits 128 bits.
+    pub const MAX_ARRIVALS: u64 = 1_000_000_000_000;
+
+    /// How many arrivals are due in the phase on average, rounded up.
+    #[must_use]
+    pub fn expected_arrivals(&self) -> u64 {
+        let LoadModel::Open { rate, .. } = self.model;
+        // Below 2^64 each: the product fits, and so does the quotient, since a rate is at most one arrival per 100 ns.
+        let due = (self.duration.as_nanos() * u128::from(rate.count()))
+            .div_ceil(u128::from(rate.per_ns()));
+        u64::try_from(due).unwrap_or(u64::MAX)
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario file; `file_name` is what messages call it, and its stem is the scenario's name.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each with its place.
+    pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Problems> {
+        let document = Document::parse(file_name, text)?;
+        let mut walk = Walk::new(&document);
+        let content = read::content(&mut walk, document.root());
+        let content = walk.finish(content)?;
+        Ok(Self {
+            file_name: file_name.to_owned(),
+            digest: Sha256::digest(text)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            text: document.text().to_owned(),
+            why: content.why,
+            seed: content.seed,
+            timeout: content.timeout,
+            connections: content.connections,
+            total_weight: content
+                .flows
+                .iter()
+                .map(|flow| u64::from(flow.weight))
+                .sum(),
+            flows: content.flows,
+            phases: content.phases,
+        })
+    }
+
+    /// The flow that `arrival` starts, as an index: a function of (seed, arrival), and so the same for every arm.
+    #[must_use]
+    pub fn flow_of(&self, seed: u64, arrival: u64) -> usize {
+        let mut draw = random::below(
+            random::bits(seed, Stream::Flow, &[arrival]),
+            self.total_weight,
+        );
+        for (index, flow) in self.flows.iter().enumerate() {
+            match draw.checked_sub(u64::from(flow.weight)) {
+                Some(rest) => draw = rest,
+                None => return index,
+            }
+        }
+        unreachable!("a draw lies below the sum of the weights")
+    }
+
+    /// The file as messages call it.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+
+    /// The file's name without folders and ending.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let file = self.file_name.rsplit('/').next().unwrap_or(&self.file_name);
+        match file.rsplit_once('.') {
+            Some((stem, _)) if !stem.is_empty() => stem,
+            _ => file,
+        }
+    }
+
+    /// SHA-256 of the file as it was read, in hexadecimal. What the command line changes (phases, rate, seed) is not
+    /// in it: records keep those beside the digest.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the author wants to know by it.
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        self.why.as_deref()
+    }
+
+    /// The seed of every draw.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Of one exchange, from `sent`.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The pool's bounds.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections
+    }
+
+    /// At least one, in the order of the file.
+    #[must_use]
+    pub fn flows(&self) -> &[Flow] {
+        &self.flows
+    }
+
+    /// In the order of the file, at least one of them measured.
+    #[must_use]
+    pub fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    /// The phases that are not warm-up.
+    pub fn measured_phases(&self) -> impl Iterator<Item = &Phase> {
+        self.phases.iter().filter(|phase| !phase.warmup)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_are_drawn_by_weight() {
+        let text = b"tailmark: 1
+flows:
+  a: { weight: 3, steps: [get: /a] }
+  b: { steps: [get: /b] }
+phases: [{ name: p, rate: 1/s, for: 1s }]
+";
+        let scenario = Scenario::parse("dir/w.yaml", text).unwrap();
+        assert_eq!(scenario.name(), "w");
+        let drawn = (0..40_000)
+            .filter(|&arrival| scenario.flow_of(9, arrival) == 0)
+            .count();
+        // Binomial(40,000, 0.75): a standard deviation of 87, so 450 is over five of them.
+        assert!(drawn.abs_diff(30_000) < 450, "{drawn}");
+    }
+}

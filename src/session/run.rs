@@ -1,0 +1,294 @@
+//! One measurement of one target.
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::shutdown::Shutdown;
+use super::{SessionError, Stage, Watcher};
+use crate::event::Event;
+use crate::load::{self, Load, Loaded, Plan};
+use crate::machine::{self, Pressure};
+use crate::probe::{Probe, ProbeError, Subject};
+use crate::run_record::resources::Resources;
+use crate::run_record::{
+    FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
+};
+use crate::scenario::{LoadModel, Scenario};
+use crate::schedule::Schedule;
+use crate::stores::Lease;
+use crate::target::{Launch, Target};
+use crate::target_spec::TargetSpec;
+use crate::validity::Validity;
+
+/// What to measure, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The target.
+    pub target: TargetSpec,
+    /// Measured arrivals at most.
+    pub at_most: Option<u64>,
+    /// Threads; as many as the rate needs where none is given.
+    pub workers: Option<usize>,
+    /// Memory readings per second.
+    pub sample_hz: u32,
+    /// Whose memory to read; found by itself where none is given.
+    pub subject: Option<Subject>,
+}
+
+/// How long a target that tailmark started rests before its idle memory is read, and after the load: allocators give
+/// memory back within this time, if at all.
+const REST: Duration = Duration::from_secs(1);
+
+/// How long a service that runs already is watched before the load: a handful of readings.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// Measures once, and returns the record; it is not saved yet. The target's own output goes to `folder`.
+///
+/// An interrupt during the load ends it early, and the record says so; one before that gives the run up.
+///
+/// # Errors
+/// When the target, its stores, the probe or the generator fail. What was started is stopped.
+pub async fn run_once(
+    stage: &Stage,
+    request: &Request,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<RunRecord, SessionError> {
+    let spec = &request.target;
+    watch(Event::Step(&format!("starting {}", spec.name)));
+    let lease = shutdown.unless_requested(stage.lease(spec)).await??;
+    let env = lease.as_ref().map(Lease::env).unwrap_or_default();
+    let log = folder.join(format!("{}.log", spec.name));
+    let launch = Launch { env, log: &log };
+    let target = shutdown
+        .unless_requested(Target::launch(spec, launch))
+        .await??;
+    let probe = probe(request, &target)?;
+    watch(Event::Step(&format!("letting {} rest", spec.name)));
+    let rest = if target.pid().is_some() { REST } else { GLANCE };
+    shutdown.unless_requested(sleep(rest)).await?;
+    if let Some(probe) = &probe {
+        probe.idle();
+    }
+
+    let (started, _) = machine::utc_now();
+    let measured = measure(request, &target, probe.as_ref(), shutdown, watch).await?;
+    let resources = match probe {
+        Some(probe) => {
+            watch(Event::Step(&format!("letting {} rest", spec.name)));
+            // Not for an interrupt's sake: the figures after the load are then those right after it.
+            let _ = shutdown.unless_requested(sleep(rest)).await;
+            probe.finish()
+        }
+        None => Resources::default(),
+    };
+    let mut record = record(request, started, measured);
+    record.resources = Resources {
+        startup_ns: target.startup().map(nanoseconds),
+        ..resources
+    };
+    record.target = target.identity().clone();
+    watch(Event::Step(&format!("auditing and stopping {}", spec.name)));
+    record
+        .audits
+        .extend(target.audit(&record.audit_counts()).await?);
+    record.target.exit = target.stop().await?.map(|exit| exit.to_string());
+    if let Some(stores) = stage.stores_for(spec) {
+        record.environment.stores = stores.settings();
+    }
+    stage.release(spec, lease).await?;
+    record.judge();
+    Ok(record)
+}
+
+/// What the generator and the machine had to say.
+struct Measured {
+    loaded: Loaded,
+    schedule: Arc<Schedule>,
+    steal: Option<f64>,
+    throttled_ns: Option<u64>,
+}
+
+async fn measure(
+    request: &Request,
+    target: &Target,
+    probe: Option<&Probe>,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<Measured, SessionError> {
+    let scenario = Arc::new(request.scenario.clone());
+    let mut plan = Plan::new(Arc::clone(&scenario), target.address(), host(target));
+    if let Some(arrivals) = request.at_most {
+        plan = plan.at_most(arrivals);
+    }
+    if let Some(workers) = request.workers {
+        plan.workers = workers.clamp(1, scenario.connections().max);
+    }
+    let schedule = Arc::clone(&plan.schedule);
+    watch(Event::Step("opening connections"));
+    let load = Load::prepare(plan).await?;
+    let stopper = load.stopper();
+    let pressure = Pressure::watch();
+    let start = load.begin();
+    let phases: Vec<(String, u64)> = scenario
+        .phases()
+        .iter()
+        .enumerate()
+        .map(|(index, phase)| {
+            let (start, end) = schedule.bounds(index);
+            (phase.name.clone(), end - start)
+        })
+        .collect();
+    watch(Event::Started { phases: &phases });
+
+    let (from, to) = measured_span(&scenario, &schedule);
+    let bracket = async {
+        if let Some(probe) = probe {
+            sleep_until(instant_of(start + from)).await;
+            probe.measure_from();
+            sleep_until(instant_of(start + to)).await;
+            probe.measure_to();
+        }
+    };
+    let interrupts = async {
+        shutdown.requested().await;
+        stopper.drain();
+        shutdown.insisted().await;
+        stopper.abort();
+    };
+    let mut beside = pin!(async { tokio::join!(bracket, interrupts) });
+    let mut finish = pin!(load.finish(|part| watch(Event::Window(part))));
+    let loaded = tokio::select! {
+        biased;
+        loaded = &mut finish => loaded,
+        _ = &mut beside => finish.await,
+    }?;
+    if let Some(probe) = probe {
+        // Where an interrupt ended the load before its time.
+        probe.measure_to();
+    }
+    let (steal, throttled_ns) = pressure.since();
+    Ok(Measured {
+        loaded,
+        schedule,
+        steal,
+        throttled_ns,
+    })
+}
+
+/// What the `host` header says: the authority of the target's URL.
+fn host(target: &Target) -> HeaderValue {
+    let authority = target.url().authority();
+    authority
+        .parse()
+        .expect("the authority of a valid URL is a valid header value")
+}
+
+/// From the start of the first measured phase to the end of the last, in nanoseconds from the start of the run.
+fn measured_span(scenario: &Scenario, schedule: &Schedule) -> (u64, u64) {
+    let measured =
+        || (0..scenario.phases().len()).filter(|&index| !scenario.phases()[index].warmup);
+    let from = measured()
+        .next()
+        .map_or(0, |index| schedule.bounds(index).0);
+    let to = measured()
+        .next_back()
+        .map_or(from, |index| schedule.bounds(index).1);
+    (from, to)
+}
+
+/// A reading of the monotonic clock as Tokio's timer wants it; that one's millisecond is enough for a bracket.
+fn instant_of(monotonic_ns: u64) -> Instant {
+    Instant::now() + Duration::from_nanos(monotonic_ns.saturating_sub(load::monotonic()))
+}
+
+/// The probe of a target on this machine; none for one that is elsewhere, or whose process may not be seen.
+fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError> {
+    if let Some(subject) = request.subject {
+        return Probe::watch(subject, request.sample_hz).map(Some);
+    }
+    if let Some(pid) = target.pid() {
+        return Probe::watch(Subject::Process(pid), request.sample_hz).map(Some);
+    }
+    let address = target.address();
+    if !address.ip().is_loopback() {
+        return Ok(None);
+    }
+    // Nobody asked for it, so what cannot be seen is left out of the record.
+    Ok(Probe::watch(Subject::Port(address.port()), request.sample_hz).ok())
+}
+
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
+    let scenario = &request.scenario;
+    let Measured {
+        loaded,
+        schedule,
+        steal,
+        throttled_ns,
+    } = measured;
+    let phases = scenario
+        .phases()
+        .iter()
+        .zip(&loaded.ledger.phases)
+        .enumerate()
+        .filter(|(index, _)| schedule.bounds(*index).0 < loaded.ended || *index == 0)
+        .map(|(index, (phase, tally))| {
+            let (start, end) = schedule.bounds(index);
+            let LoadModel::Open { rate, arrivals } = phase.model;
+            PhaseRecord {
+                name: phase.name.clone(),
+                warmup: phase.warmup,
+                rate,
+                arrivals,
+                duration_ns: end.min(loaded.ended).saturating_sub(start),
+                tally: tally.clone(),
+                windows: loaded.windows.of_phase(index, loaded.grids[index]),
+            }
+        })
+        .collect();
+    let mut environment = machine::describe();
+    (environment.steal, environment.throttled_ns) = (steal, throttled_ns);
+    RunRecord {
+        started,
+        interrupted: loaded.stopped,
+        scenario: ScenarioIdentity {
+            name: scenario.name().into(),
+            digest: scenario.digest().into(),
+            seed: scenario.seed(),
+            text: scenario.text().into(),
+        },
+        target: TargetIdentity::default(),
+        flows: scenario
+            .flows()
+            .iter()
+            .map(|flow| FlowNames {
+                name: flow.name.clone(),
+                steps: flow.steps.iter().map(|step| step.name.clone()).collect(),
+            })
+            .collect(),
+        phases,
+        traffic: loaded.traffic,
+        connections: loaded.connections,
+        generator: Generator {
+            memory_peak_bytes: machine::own_memory_peak(),
+            ..loaded.generator
+        },
+        resources: Resources::default(),
+        failures: loaded.failures,
+        audits: Vec::new(),
+        validity: Validity::default(),
+        environment,
+    }
+}

@@ -1,0 +1,364 @@
+//! A target, from its launch to its end: start it, await it, say what it is, audit it, stop it.
+
+mod command;
+mod identity;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod url;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use self::command::Process;
+pub use self::tools::{run_build, run_seed};
+use crate::run_record::{Audit, TargetIdentity};
+use crate::target_spec::{TargetKind, TargetSpec, TargetUrl};
+
+/// What one launch adds to a target's description.
+#[derive(Debug, Clone)]
+pub struct Launch<'a> {
+    /// Environment variables beside the target's own; these win. `PORT` is set in any case.
+    pub env: Vec<(String, String)>,
+    /// The file that takes the target's own output.
+    pub log: &'a Path,
+}
+
+/// A target that answers. Dropping one that was launched kills its whole process group.
+#[derive(Debug)]
+pub struct Target {
+    spec: TargetSpec,
+    env: Vec<(String, String)>,
+    log: Option<PathBuf>,
+    process: Option<Process>,
+    address: SocketAddr,
+    url: TargetUrl,
+    identity: TargetIdentity,
+}
+
+impl Target {
+    /// Makes `spec` ready to be measured: starts its command on a free loopback port and waits until it is ready, or, for a
+    /// URL, sees that it accepts connections.
+    ///
+    /// # Errors
+    /// Fails where it does not start, ends early or is not ready in time, with the last lines of its log.
+    pub async fn launch(spec: &TargetSpec, launch: Launch<'_>) -> Result<Target, TargetError> {
+        match &spec.kind {
+            TargetKind::Url(url) => Target::reach(spec, url).await,
+            TargetKind::Command(command) => {
+                let revision = identity::revision(&spec.folder).await;
+                let process = command::launch(spec, command, &launch).await?;
+                let address = process.address();
+                let url =
+                    TargetUrl::of(&address.ip().to_string(), address.port()).map_err(|error| {
+                        TargetError::Setup {
+                            name: spec.name.clone(),
+                            problem: error.to_string(),
+                        }
+                    })?;
+                let program = identity::program(process.pid()).await;
+                let identity = TargetIdentity {
+                    name: spec.name.clone(),
+                    kind: "command".to_owned(),
+                    url: url.to_string(),
+                    command: Some(command.with_port(address.port()).words().to_vec()),
+                    process: Some((process.pid(), program.name)),
+                    executable: program.sha256,
+                    revision,
+                    exit: None,
+                };
+                Ok(Target {
+                    spec: spec.clone(),
+                    env: launch.env,
+                    log: Some(launch.log.to_owned()),
+                    process: Some(process),
+                    address,
+                    url,
+                    identity,
+                })
+            }
+        }
+    }
+
+    async fn reach(spec: &TargetSpec, url: &TargetUrl) -> Result<Target, TargetError> {
+        let address = url::reach(&spec.name, url).await?;
+        let identity = TargetIdentity {
+            name: spec.name.clone(),
+            kind: "url".to_owned(),
+            url: url.to_string(),
+            ..TargetIdentity::default()
+        };
+        let url = url.clone();
+        Ok(Target {
+            spec: spec.clone(),
+            env: Vec::new(),
+            log: None,
+            process: None,
+            address,
+            url,
+            identity,
+        })
+    }
+
+    /// Where connections go: for a name, the first of its addresses that accepted one.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, whose authority is what a `host` header says.
+    #[must_use]
+    pub fn url(&self) -> &TargetUrl {
+        &self.url
+    }
+
+    /// The process that was started; `None` for a URL.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// From exec to ready; `None` for a URL. The pauses between attempts make it up to 50 ms, and never over the double, of
+    /// what it was.
+    #[must_use]
+    pub fn startup(&self) -> Option<Duration> {
+        self.process.as_ref().map(Process::startup)
+    }
+
+    /// What was measured. The executable is the one that runs now, after any wrapper's `exec`.
+    #[must_use]
+    pub fn identity(&self) -> &TargetIdentity {
+        &self.identity
+    }
+
+    /// The file with its output.
+    #[must_use]
+    pub fn log(&self) -> Option<&Path> {
+        self.log.as_deref()
+    }
+
+    /// Returns when the process has ended by itself; never for a URL.
+    pub async fn ended(&self) {
+        match &self.process {
+            Some(process) => process.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Runs the target's audit command in its folder, with `counts` (JSON) on standard input. `None` where it has none.
+    ///
+    /// # Errors
+    /// Fails where the command does not end within 30 s, or does not print `{"ok":…,"facts":{…}}` and exit 0 or 1 with it.
+    pub async fn audit(&self, counts: &str) -> Result<Option<Audit>, TargetError> {
+        match &self.spec.audit {
+            Some(audit) => {
+                tools::run_audit(&self.spec, audit, &self.env, self.log.as_deref(), counts)
+                    .await
+                    .map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Ends the target: its signal to the process group, its time, then SIGKILL to what is left. `None` for a URL, which is
+    /// not ours to stop.
+    ///
+    /// # Errors
+    /// Fails where a process survives SIGKILL.
+    pub async fn stop(self) -> Result<Option<Exit>, TargetError> {
+        let Some(process) = self.process else {
+            return Ok(None);
+        };
+        let name = self.spec.name;
+        match tokio::task::spawn_blocking(move || process.stop()).await {
+            Ok(Ok(exit)) => Ok(Some(exit)),
+            Ok(Err(source)) => Err(TargetError::Stop { name, source }),
+            Err(panicked) => Err(TargetError::Stop {
+                name,
+                source: io::Error::other(panicked),
+            }),
+        }
+    }
+}
+
+/// How a launched target ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// What ended it.
+    pub cause: ExitCause,
+    /// What its parent was told.
+    pub status: ExitStatus,
+    /// How long it lived after it was ready, if it ended by itself; else how long it took to follow its signal.
+    pub after: Duration,
+}
+
+/// What ended a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCause {
+    /// It followed its signal.
+    Stopped,
+    /// It did not, in its time.
+    Killed,
+    /// Nobody: it had ended before it was asked to.
+    ByItself,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (status, after) = (self.status, in_words(self.after));
+        match self.cause {
+            ExitCause::Stopped => write!(f, "stopped within {after} ({status})"),
+            ExitCause::Killed => write!(f, "killed, since it had not stopped within {after}"),
+            ExitCause::ByItself => {
+                write!(f, "ended by itself {after} after it was ready ({status})")
+            }
+        }
+    }
+}
+
+/// What went wrong with a target.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// Its surroundings could not be prepared.
+    #[error("{name}: {problem}")]
+    Setup {
+        /// The target.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A command of the target could not be started.
+    #[error("{name}: cannot start `{command}` in {}", folder.display())]
+    Start {
+        /// The target.
+        name: String,
+        /// The command.
+        command: String,
+        /// Where it would have run.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It lived, but was not ready in time.
+    #[error("{name} was not ready within {}: {failure}", in_words(*within))]
+    NotReady {
+        /// The target.
+        name: String,
+        /// The time it had.
+        within: Duration,
+        /// How the last attempt failed.
+        failure: String,
+        /// Its output.
+        log: Log,
+    },
+    /// It ended before it was ready.
+    #[error("{name} ended before it was ready ({status})")]
+    EndedEarly {
+        /// The target.
+        name: String,
+        /// How.
+        status: ExitStatus,
+        /// Its output.
+        log: Log,
+    },
+    /// A URL that does not accept connections.
+    #[error("cannot reach {name} at {url}: {failure}")]
+    Unreachable {
+        /// The target.
+        name: String,
+        /// Its URL.
+        url: String,
+        /// How the last attempt failed.
+        failure: String,
+    },
+    /// A build, seed or audit command failed.
+    #[error("{name}: {what} `{command}` failed: {failure}")]
+    Tool {
+        /// The target.
+        name: String,
+        /// `build`, `seed` or `audit`.
+        what: &'static str,
+        /// The command.
+        command: String,
+        /// How it failed.
+        failure: String,
+        /// Its output, where it was kept.
+        log: Option<Box<Log>>,
+    },
+    /// It could not be stopped.
+    #[error("cannot stop {name}")]
+    Stop {
+        /// The target.
+        name: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl TargetError {
+    /// The next step, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            TargetError::NotReady { log, .. } | TargetError::EndedEarly { log, .. } => {
+                Some(log.to_string())
+            }
+            TargetError::Tool { log, .. } => log.as_ref().map(ToString::to_string),
+            TargetError::Unreachable { .. } => {
+                Some("start the service first, or check host and port".to_owned())
+            }
+            TargetError::Setup { .. } | TargetError::Start { .. } | TargetError::Stop { .. } => {
+                None
+            }
+        }
+    }
+}
+
+/// `12 ms`, `1.5 s`, `30 s`.
+fn in_words(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{} s", (duration.as_secs_f64() * 10.0).round() / 10.0)
+    }
+}
+
+/// The end of a command's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The file.
+    pub path: PathBuf,
+    /// Its last lines.
+    pub lines: Vec<String>,
+}
+
+impl Log {
+    /// How many lines an error quotes: a stack trace's first words, or a usage message.
+    const LINES: usize = 10;
+
+    fn end_of(path: &Path) -> Log {
+        Log {
+            path: path.to_owned(),
+            lines: crate::child::last_lines(path, Log::LINES),
+        }
+    }
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lines.is_empty() {
+            return write!(f, "it wrote nothing ({})", self.path.display());
+        }
+        write!(f, "its last lines ({}):", self.path.display())?;
+        self.lines
+            .iter()
+            .try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}

@@ -1,0 +1,135 @@
+//! A target as it is named on the command line.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::{
+    CommandError, CommandLine, Ready, Stop, Stores, TargetKind, TargetSpec, TargetUrl, TargetsFile,
+    UrlError, did_you_mean,
+};
+
+/// An argument that names no target.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// The targets file has no such name, or there is none.
+    #[error("unknown target `{name}`{suggestion}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// `; did you mean …?`, or nothing.
+        suggestion: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A URL that is none.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// `command:` and no command.
+    #[error("`command:{text}` {source}")]
+    Command {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        source: CommandError,
+    },
+    /// A kind of target that the documentation names and this version does not support.
+    #[error("`{0}:` is not supported yet")]
+    Later(&'static str),
+}
+
+impl TargetError {
+    /// The next step, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { hint, .. } => Some(hint.clone()),
+            Self::Url(error) => error.hint(),
+            Self::Command { .. } => Some("write command:'./service --port {port}'".to_owned()),
+            Self::Later(_) => None,
+        }
+    }
+}
+
+impl TargetSpec {
+    /// The target that `argument` names: one of `file`, a URL, or `command:…`, which runs in the current folder.
+    ///
+    /// # Errors
+    /// The name is unknown, or what was written is no URL or no command.
+    pub fn from_argument(argument: &str, file: Option<&TargetsFile>) -> Result<Self, TargetError> {
+        if argument.contains("://") && !argument.starts_with("command:") {
+            let url: TargetUrl = argument.parse()?;
+            let name = url.authority().replace(['[', ']'], "").replace(':', "-");
+            let name = name.trim_matches('-').to_owned();
+            return Ok(Self::plain(name, TargetKind::Url(url)));
+        }
+        if let Some(text) = argument.strip_prefix("command:") {
+            let command = CommandLine::parse(text);
+            let command = command.map_err(|source| TargetError::Command {
+                text: text.to_owned(),
+                source,
+            })?;
+            let program = command.program().rsplit('/').next().unwrap_or_default();
+            let safe = |c: char| {
+                if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                    c
+                } else {
+                    '-'
+                }
+            };
+            let name = format!("{:.64}", program.chars().map(safe).collect::<String>());
+            let name = if name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+                name
+            } else {
+                "command".to_owned()
+            };
+            return Ok(Self::plain(name, TargetKind::Command(command)));
+        }
+        if argument.starts_with("image:") {
+            return Err(TargetError::Later("image"));
+        }
+        if let Some(target) = file.and_then(|file| file.named(argument)) {
+            return Ok(target.clone());
+        }
+        Err(unknown(argument, file))
+    }
+
+    /// A target about which nothing but its kind is known.
+    fn plain(name: String, kind: TargetKind) -> Self {
+        Self {
+            name,
+            folder: PathBuf::from("."),
+            kind,
+            ready: Ready::default(),
+            stop: Stop::default(),
+            stores: Stores::default(),
+            build: None,
+            seed: None,
+            audit: None,
+            env: Vec::new(),
+        }
+    }
+}
+
+fn unknown(name: &str, file: Option<&TargetsFile>) -> TargetError {
+    let suggestion = file
+        .map(|file| did_you_mean(name, file.names()))
+        .unwrap_or_default();
+    let hint = match file {
+        // No name holds a colon or a slash: an address without its scheme does.
+        _ if name.contains([':', '/']) => format!("a URL begins with http://: http://{name}"),
+        Some(file) => format!(
+            "{} has {}",
+            file.file_name,
+            file.names().collect::<Vec<_>>().join(", ")
+        ),
+        None => {
+            "there is no targets.yaml here: give a URL, command:'…' or --targets FILE".to_owned()
+        }
+    };
+    TargetError::Unknown {
+        name: name.to_owned(),
+        suggestion,
+        hint,
+    }
+}

@@ -1,0 +1,233 @@
+//! A phase over time: response times in windows of equal width, kept encoded.
+//!
+//! A worker fills the few windows it is busy with ([`Recorder`]) and hands each over as a [`Part`]; whoever collects
+//! them ([`Windows`]) merges parts of the same window and keeps them encoded, so that a long run costs kilobytes.
+
+use std::collections::BTreeMap;
+
+use crate::exchange::Outcome;
+use crate::histogram::{DecodeError, Encoded, Histogram};
+
+/// Windows of a phase at most: enough for a picture of it and for twelve batches of twenty, and a few hundred
+/// kilobytes in a record.
+pub const MOST: u64 = 240;
+
+/// The narrowest window: a second holds enough exchanges for a p99 at 1,000/s.
+const NARROWEST_NS: u64 = 1_000_000_000;
+
+/// Windows that a worker keeps open: the current one, the one before, and one for a straggler.
+const OPEN: usize = 3;
+
+/// How a phase is cut into windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// When the phase starts, in nanoseconds from the start of the run.
+    pub start: u64,
+    /// How wide each window is, in nanoseconds; the last one may be shorter.
+    pub width: u64,
+}
+
+/// One window of a phase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// When it starts, in nanoseconds from the start of its phase.
+    pub start_ns: u64,
+    /// How wide it is, in nanoseconds.
+    pub width_ns: u64,
+    /// Response times of the exchanges due in it that were ok.
+    pub ok: Option<Encoded>,
+    /// Response times of the others; lower bounds among them.
+    pub failed: Option<Encoded>,
+}
+
+/// What one worker saw of one window, or of a part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The phase, from 0.
+    pub phase: usize,
+    /// The window in it, from 0.
+    pub index: u64,
+    /// Response times that were ok.
+    pub ok: Histogram,
+    /// The others.
+    pub failed: Histogram,
+}
+
+/// The windows that one worker is filling.
+#[derive(Debug)]
+pub struct Recorder {
+    grids: Vec<Grid>,
+    /// The most recently opened last.
+    open: Vec<Part>,
+}
+
+/// The windows of a whole run, merged from parts.
+#[derive(Debug, Default)]
+pub struct Windows {
+    encoded: BTreeMap<(usize, u64), (Option<Encoded>, Option<Encoded>)>,
+}
+
+impl Grid {
+    /// The grid of a phase: the narrowest windows of 1, 2, 4, … seconds of which [`MOST`] cover it.
+    #[must_use]
+    pub fn new(start: u64, duration: u64) -> Self {
+        let mut width = NARROWEST_NS;
+        while duration.div_ceil(width) > MOST {
+            width = width.saturating_mul(2);
+        }
+        Self { start, width }
+    }
+
+    fn index(&self, due: u64) -> u64 {
+        due.saturating_sub(self.start) / self.width
+    }
+}
+
+impl Recorder {
+    /// A recorder for phases cut by `grids`.
+    #[must_use]
+    pub fn new(grids: Vec<Grid>) -> Self {
+        Self {
+            grids,
+            open: Vec::with_capacity(OPEN),
+        }
+    }
+
+    /// Counts one exchange, and returns a part that is to be handed over where a window had to be closed for it.
+    #[inline]
+    pub fn record(
+        &mut self,
+        phase: usize,
+        due: u64,
+        outcome: Outcome,
+        response: u64,
+    ) -> Option<Part> {
+        let index = self.grids[phase].index(due);
+        let place = self
+            .open
+            .iter()
+            .rposition(|part| part.index == index && part.phase == phase);
+        let (place, closed) = match place {
+            Some(place) => (place, None),
+            None => {
+                let closed = (self.open.len() == OPEN).then(|| self.open.remove(0));
+                self.open.push(Part {
+                    phase,
+                    index,
+                    ok: Histogram::new(),
+                    failed: Histogram::new(),
+                });
+                (self.open.len() - 1, closed)
+            }
+        };
+        let part = &mut self.open[place];
+        match outcome {
+            Outcome::Ok => part.ok.record(response),
+            _ => part.failed.record(response),
+        }
+        closed
+    }
+
+    /// Hands over what is still open.
+    pub fn finish(&mut self) -> impl Iterator<Item = Part> + '_ {
+        self.open.drain(..)
+    }
+}
+
+impl Windows {
+    /// Adds a part to its window.
+    pub fn add(&mut self, part: &Part) {
+        let (ok, failed) = self.encoded.entry((part.phase, part.index)).or_default();
+        merge(ok, &part.ok);
+        merge(failed, &part.failed);
+    }
+
+    /// The windows of one phase, in order; those in which nothing was due are left out.
+    #[must_use]
+    pub fn of_phase(&self, phase: usize, grid: Grid) -> Vec<Window> {
+        self.encoded
+            .range((phase, 0)..=(phase, u64::MAX))
+            .map(|(&(_, index), (ok, failed))| Window {
+                start_ns: index * grid.width,
+                width_ns: grid.width,
+                ok: ok.clone(),
+                failed: failed.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Window {
+    /// Response times of all exchanges due in the window.
+    ///
+    /// # Errors
+    /// When a histogram in the record is damaged.
+    pub fn response(&self) -> Result<Histogram, DecodeError> {
+        let mut all = Histogram::new();
+        for part in [&self.ok, &self.failed].into_iter().flatten() {
+            all.merge(&Histogram::decode(part)?);
+        }
+        Ok(all)
+    }
+}
+
+fn merge(encoded: &mut Option<Encoded>, part: &Histogram) {
+    if part.is_empty() {
+        return;
+    }
+    let mut whole = match encoded {
+        Some(encoded) => Histogram::decode(encoded).expect("what was encoded here reads back"),
+        None => Histogram::new(),
+    };
+    whole.merge(part);
+    *encoded = whole.encode();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_grid_is_as_fine_as_its_bound_allows() {
+        for (seconds, width) in [(1, 1), (240, 1), (241, 2), (480, 2), (481, 4), (3_600, 16)] {
+            assert_eq!(
+                Grid::new(0, seconds * SECOND).width,
+                width * SECOND,
+                "{seconds} s"
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn every_exchange_is_in_the_window_of_its_due(
+            entries in prop::collection::vec((0u64..20_000, 1u64..1 << 34, any::<bool>()), 1..80),
+        ) {
+            let grid = Grid::new(5 * SECOND, 20 * SECOND);
+            let mut recorder = Recorder::new(vec![grid]);
+            let mut windows = Windows::default();
+            for &(due_ms, response, ok) in &entries {
+                let outcome = if ok { Outcome::Ok } else { Outcome::Reset };
+                let due = grid.start + due_ms * 1_000_000;
+                recorder.record(0, due, outcome, response).iter().for_each(|part| windows.add(part));
+            }
+            recorder.finish().for_each(|part| windows.add(&part));
+            for window in windows.of_phase(0, grid) {
+                let mut expected = Histogram::new();
+                for &(due_ms, response, _) in &entries {
+                    if due_ms * 1_000_000 / SECOND * SECOND == window.start_ns {
+                        expected.record(response);
+                    }
+                }
+                prop_assert_eq!(window.response().unwrap(), expected);
+            }
+            let count: u64 = windows.of_phase(0, grid).iter().map(|w| w.response().unwrap().count()).sum();
+            prop_assert_eq!(count, entries.len() as u64);
+        }
+    }
+}

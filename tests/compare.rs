@@ -1,0 +1,219 @@
+//! `tailmark compare` from outside, over the reference services on real stores: what it measures, saves, audits, and
+//! leaves behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it cannot go on, and says why it was skipped"
+)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use support::{Ran, Tool, sibling};
+
+/// Longer than a round can take on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder with the services as targets, and a command that compares them; none where they were not built.
+fn prepared(flags: &[&str]) -> Option<(Tool, Command)> {
+    let programs = ["axum-service", "actix-service", "reference-seed"].map(sibling);
+    let [Some(axum), Some(actix), Some(seed)] = programs else {
+        println!(
+            "skipped: the reference services are not built; cargo test --workspace builds them"
+        );
+        return None;
+    };
+    let tool = Tool::new();
+    let target = |name: &str, program: &Path| {
+        let (program, seed) = (program.display(), seed.display());
+        format!(
+            "  {name}:\n    command: {program} --port {{port}}\n    ready: {{ path: /readyz, within: 30s }}\n    \
+             stores: [postgres, redis]\n    seed: {seed}\n    audit: {program} audit\n"
+        )
+    };
+    let targets = target("axum", &axum) + &target("actix", &actix);
+    tool.write("targets.yaml", &format!("tailmark: 1\ntargets:\n{targets}"));
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/crud.yaml");
+    let words = [
+        "compare",
+        scenario.to_str().unwrap(),
+        "axum",
+        "actix",
+        "--warmup",
+        "300ms",
+        "--json",
+    ];
+    let mut command = tool.command(&[&words, flags].concat());
+    // Stores keep their data in the temporary folder, which their own account has to reach.
+    fs::set_permissions(tool.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let temporary = tool.folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777)).unwrap();
+    command
+        .env("TMPDIR", &temporary)
+        .env_remove("DATABASE_URL")
+        .env_remove("REDIS_URL");
+    Some((tool, command))
+}
+
+/// Processes and files of the stores and services of `tool` that are still there.
+fn left_behind(tool: &Tool) -> Vec<String> {
+    let own = tool.folder.path().to_str().unwrap();
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| {
+            let read = |file: &str| fs::read(entry.path().join(file)).ok();
+            let command = String::from_utf8_lossy(&read("cmdline")?).replace('\0', " ");
+            let environment = String::from_utf8_lossy(&read("environ")?).into_owned();
+            let ours = command.contains(own) || environment.contains(own);
+            (ours && !command.is_empty()).then_some(command)
+        });
+    let files = fs::read_dir(tool.folder.path().join("tmp"))
+        .unwrap()
+        .flatten();
+    processes
+        .chain(files.map(|file| file.path().display().to_string()))
+        .collect()
+}
+
+#[test]
+fn both_frameworks_are_measured_audited_and_saved() {
+    let Some((tool, mut command)) = prepared(&["--rounds", "1", "--measure", "2s", "-r", "60"])
+    else {
+        return;
+    };
+    let comparison = Ran::from(command.output().unwrap()).json(0);
+    assert_eq!(comparison["format"], "tailmark.compare/1");
+    let folder = tool.latest();
+    for arm in ["axum", "actix"] {
+        let text = fs::read_to_string(folder.join(format!("r01-{arm}/run.json"))).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let total = &record["total"];
+        assert_eq!(total["due_count"], 120, "{arm}");
+        assert_eq!(
+            total["outcomes"]["ok"], 120,
+            "{arm}: {}",
+            record["failures"]
+        );
+        assert_eq!(
+            record["audits"][0]["ok"], true,
+            "{arm}: {}",
+            record["audits"]
+        );
+        let memory = &record["resources"]["memory"]["rss"];
+        assert!(
+            memory["idle_bytes"].as_u64().unwrap() > 1 << 20,
+            "{arm}: {memory}"
+        );
+        assert!(
+            memory["peak_bytes"].as_u64() >= memory["p50_bytes"].as_u64(),
+            "{arm}: {memory}"
+        );
+        assert!(
+            record["resources"]["cpu"]["per_1k_requests_ns"]
+                .as_u64()
+                .unwrap()
+                > 0,
+            "{arm}"
+        );
+        assert!(
+            record["resources"]["startup_ns"].as_u64().unwrap() > 0,
+            "{arm}"
+        );
+        assert_eq!(
+            record["target"]["identity"]["executable_sha256"]
+                .as_str()
+                .unwrap()
+                .len(),
+            64
+        );
+        assert_eq!(
+            record["environment"]["stores"]["postgres.fsync"], "on",
+            "{}",
+            record["environment"]["stores"]
+        );
+    }
+    let shown = tool.run(&["report", folder.to_str().unwrap()]);
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    assert!(
+        shown.out.contains("axum") && shown.out.contains("actix"),
+        "{}",
+        shown.out
+    );
+    assert_eq!(left_behind(&tool), Vec::<String>::new());
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind_and_keeps_what_was_complete() {
+    let Some((tool, mut command)) = prepared(&["--rounds", "5", "--measure", "1s", "-r", "60"])
+    else {
+        return;
+    };
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let child = interrupted_when(child, || !complete(&tool).is_empty());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130), "{}", ran.err);
+    assert!(!complete(&tool).is_empty());
+    assert_eq!(left_behind(&tool), Vec::<String>::new());
+}
+
+#[test]
+fn an_interrupt_while_the_stores_start_leaves_nothing_behind() {
+    let Some((tool, mut command)) = prepared(&["--rounds", "5"]) else {
+        return;
+    };
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = || {
+        fs::read_dir(tool.folder.path().join("tmp"))
+            .unwrap()
+            .next()
+            .is_some()
+    };
+    let child = interrupted_when(child, started);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130), "{}", ran.err);
+    assert_eq!(tool.saved(), Vec::<String>::new());
+    assert_eq!(left_behind(&tool), Vec::<String>::new());
+}
+
+/// Sends SIGINT once `seen`.
+fn interrupted_when(mut child: Child, seen: impl Fn() -> bool) -> Child {
+    let begun = Instant::now();
+    while !seen() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(begun.elapsed() < PATIENCE, "nothing was seen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    child
+}
+
+/// Runs of the comparison that were saved.
+fn complete(tool: &Tool) -> Vec<String> {
+    let saved = tool.saved().into_iter().next();
+    let runs = saved.map(|name| fs::read_dir(tool.results().join(name)).unwrap());
+    let runs = runs
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|run| run.path().join("run.json").is_file());
+    runs.map(|run| run.file_name().into_string().unwrap())
+        .collect()
+}

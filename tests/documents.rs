@@ -1,0 +1,409 @@
+//! Scenario and target files as people write them, right and wrong: messages, bounds, and what a request becomes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tailmark::document::Problems;
+use tailmark::scenario::{Draw, Scenario};
+use tailmark::target_spec::{TargetSpec, TargetsFile};
+
+/// The files of `tests/documents/`: cases under `== name` lines, and what is printed for each.
+fn snapshot_of_cases(file: &str, check: impl Fn(&str) -> String) -> String {
+    let text = fs::read_to_string(folder("tests/documents").join(file)).unwrap();
+    let mut seen = String::new();
+    for case in text.split("== ").skip(1) {
+        let (name, body) = case.split_once('\n').unwrap();
+        seen += &format!("== {name}\n{}\n\n", check(body));
+    }
+    seen
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Lines `  k0: value` and so on.
+fn lines(count: usize, value: &str) -> Vec<u8> {
+    (0..count)
+        .map(|k| format!("  k{k}: {value}\n"))
+        .collect::<String>()
+        .into_bytes()
+}
+
+/// A case that lacks flows or phases gets usual ones, so that each shows what it is about.
+fn completed(case: &str) -> String {
+    let mut text = case.to_owned();
+    for (key, usual) in [
+        ("tailmark:", "tailmark: 1\n"),
+        ("flows:", "flows: { f: { steps: [get: /] } }\n"),
+        ("phases:", "phases: [{ name: p, rate: 1/s, for: 1s }]\n"),
+    ] {
+        if !case.lines().any(|line| line.starts_with(key)) {
+            text += usual;
+        }
+    }
+    text
+}
+
+fn outcome<T>(result: Result<T, Problems>) -> String {
+    match result {
+        Ok(_) => "(no problem)".to_owned(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+#[test]
+fn wrong_scenarios_are_refused_with_place_and_remedy() {
+    insta::assert_snapshot!(snapshot_of_cases("scenarios.txt", |case| {
+        outcome(Scenario::parse("crud.yaml", completed(case).as_bytes()))
+    }));
+}
+
+#[test]
+fn wrong_files_are_refused_whole() {
+    insta::assert_snapshot!(snapshot_of_cases("whole-scenarios.txt", |case| {
+        outcome(Scenario::parse("crud.yaml", case.as_bytes()))
+    }));
+}
+
+#[test]
+fn wrong_targets_are_refused_with_place_and_remedy() {
+    insta::assert_snapshot!(snapshot_of_cases("targets.txt", |case| {
+        outcome(TargetsFile::parse(
+            "targets.yaml",
+            Path::new("."),
+            case.as_bytes(),
+        ))
+    }));
+}
+
+#[test]
+fn requests_render_as_written() {
+    insta::assert_snapshot!(snapshot_of_cases("requests.txt", |case| {
+        let scenario = Scenario::parse("crud.yaml", completed(case).as_bytes())
+            .map_err(|e| e.to_string())
+            .unwrap();
+        rendered(&scenario, 0, 41)
+    }));
+}
+
+#[test]
+fn targets_are_read_and_named() {
+    let text = b"tailmark: 1
+targets:
+  axum:
+    build: cargo build -p axum-service
+    command: target/release/axum-service --port {port} --name 'a b'
+    ready: { path: /readyz, within: 5s }
+    stop: { signal: INT, within: 1s }
+    stores: [postgres, redis]
+    seed: target/release/reference-seed
+    audit: target/release/axum-service audit
+    env: { RUST_LOG: warn, LIMIT: 1.10 }
+  actix: { command: ./actix }
+  there: { url: \"http://127.0.0.1:8080\" }
+";
+    let file = TargetsFile::parse("targets.yaml", Path::new("services"), text).unwrap();
+    insta::assert_debug_snapshot!(file.targets());
+    let check = |argument: &str, file: Option<&TargetsFile>| match TargetSpec::from_argument(
+        argument, file,
+    ) {
+        Ok(target) => format!("{argument} → {} {:?}\n", target.name, target.kind),
+        Err(error) => format!(
+            "{argument} → error: {error} | hint: {}\n",
+            error.hint().unwrap_or_default()
+        ),
+    };
+    let mut seen = String::new();
+    for argument in [
+        "axum",
+        "axmu",
+        "http://127.0.0.1:8080/items/1",
+        "http://[::1]:8080",
+        "https://example.com",
+        "127.0.0.1:8080",
+        "command:./svc --port {port}",
+        "command:",
+        "command:'x",
+        "command:/opt/my service --url http://x",
+        "image:svc:1.4",
+    ] {
+        seen += &check(argument, Some(&file));
+    }
+    seen += &check("axum", None);
+    insta::assert_snapshot!(seen);
+    assert_eq!(
+        TargetSpec::from_argument("there", Some(&file))
+            .unwrap()
+            .folder,
+        Path::new("services")
+    );
+}
+
+#[test]
+fn hostile_files_are_refused_quickly() {
+    let bomb = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |yaml, k| {
+        let before = k - 1;
+        yaml + &format!("a{k}: &a{k} [*a{before}, *a{before}]\n")
+    });
+    let nested_json = format!("tailmark: 1\nx-a: {}1{}", "[".repeat(80), "]".repeat(80));
+    for (bytes, expected) in [
+        (
+            bomb.into_bytes(),
+            "more than 100,000 values, aliases expanded",
+        ),
+        (vec![b'['; 100_000], "nested more than 64 deep"),
+        (
+            "- ".repeat(100_000).into_bytes(),
+            "nested more than 64 deep",
+        ),
+        (
+            "a: {".repeat(100_000).into_bytes(),
+            "nested more than 64 deep",
+        ),
+        (nested_json.into_bytes(), "nested more than 64 deep"),
+        (
+            vec![b' '; 100 << 20],
+            "the file has 104,857,600 bytes; at most 1 MiB is read",
+        ),
+        (
+            b"tailmark: 1\nwhy: caf\xe9\n".to_vec(),
+            "the file is not UTF-8 (line 2)",
+        ),
+        (vec![0; 1000], "not YAML"),
+        (
+            format!("x: &a {}\ny: [{}]", "a".repeat(500_000), "*a,".repeat(100)).into_bytes(),
+            "more than 8 MiB of text, aliases expanded",
+        ),
+        (lines(70_000, "1"), "more than 100,000 values"),
+        (lines(45_000, "1"), "unknown key `k0`"),
+        (
+            completed(&format!(
+                "flows: {{ f: {{ steps: [{}] }} }}\n",
+                "get: /a b,\n".repeat(30_000)
+            ))
+            .into_bytes(),
+            "more than 1,000 steps in all flows",
+        ),
+        (
+            [b"headers:\n".as_slice(), &lines(30_000, "'${x}'")].concat(),
+            "more than 100 headers, or 64 KiB of them",
+        ),
+        (
+            completed(&format!(
+                "flows: {{ f: {{ steps: [{{ post: /, json: [{}] }}] }} }}\n",
+                "'${x}',\n".repeat(90_000)
+            ))
+            .into_bytes(),
+            "unknown function `x`",
+        ),
+        (
+            b"x: &a [*a]".to_vec(),
+            "an alias inside the value that it stands for",
+        ),
+        (
+            "k".repeat(1 << 20).into_bytes(),
+            "a scenario wants a map, found text",
+        ),
+        (
+            vec![b'\n'; 1 << 20],
+            "a scenario wants a map, found nothing",
+        ),
+        (
+            format!("[{}]", "1,".repeat(300_000)).into_bytes(),
+            "more than 100,000 values, aliases expanded",
+        ),
+    ] {
+        let started = Instant::now();
+        let message = Scenario::parse("f.yaml", &bytes).unwrap_err().to_string();
+        assert!(
+            message.contains(expected),
+            "{message:.500} lacks {expected}"
+        );
+        // Debug builds on busy machines take a second at most; what is refused by bounds never takes longer.
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "{expected}: {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+#[test]
+fn every_example_of_the_reference_is_a_scenario() {
+    let reference = fs::read_to_string(folder("scenarios/README.md")).unwrap();
+    let examples: Vec<_> = reference
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(examples.len() >= 4);
+    for example in examples {
+        assert_eq!(
+            outcome(Scenario::parse("README.md", example.as_bytes())),
+            "(no problem)",
+            "{example}"
+        );
+    }
+}
+
+#[test]
+fn the_shipped_scenarios_say_what_they_promise() {
+    for entry in fs::read_dir(folder("scenarios")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let scenario = Scenario::parse(name, &fs::read(&path).unwrap())
+                .map_err(|e| e.to_string())
+                .unwrap();
+            assert!(scenario.why().is_some(), "{name} does not say why");
+        }
+    }
+    let text = fs::read(folder("scenarios/crud.yaml")).unwrap();
+    let crud = Scenario::parse("crud.yaml", &text).unwrap();
+    let weights: BTreeMap<_, _> = crud
+        .flows()
+        .iter()
+        .map(|flow| (flow.name.as_str(), flow.weight))
+        .collect();
+    assert_eq!(
+        weights,
+        BTreeMap::from([("read", 75), ("update", 15), ("browse", 5), ("pay", 5)])
+    );
+    let requests: Vec<_> = (0..crud.flows().len())
+        .map(|flow| rendered(&crud, flow, 41))
+        .collect();
+    insta::assert_snapshot!(requests.join("\n"));
+}
+
+/// All requests of a flow as they would be sent by `arrival`, and the statuses they expect.
+fn rendered(scenario: &Scenario, flow: usize, arrival: u64) -> String {
+    let mut text = String::new();
+    for (step, index) in scenario.flows()[flow].steps.iter().zip(0..) {
+        let draw = Draw {
+            seed: scenario.seed(),
+            arrival,
+            step: index,
+        };
+        let show = |template: &tailmark::scenario::Template| {
+            let mut out = Vec::new();
+            template.render(&draw, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let request = &step.request;
+        text += &format!(
+            "{}: {} {}\n",
+            step.name,
+            request.method,
+            show(&request.path)
+        );
+        for (name, value) in &request.headers {
+            text += &format!("  {name}: {}\n", show(value));
+        }
+        if let Some(body) = &request.body {
+            text += &format!("  {}\n", show(body));
+        }
+        text += &format!("  expects {}\n", step.expect);
+    }
+    text
+}
+
+/// JSON as YAML flow style writes it, with slots in its strings.
+fn json_source() -> impl Strategy<Value = serde_json::Value> {
+    let text = prop_oneof![
+        "\\PC{0,12}",
+        Just("${seq}".to_owned()),
+        Just("n ${random.int(-5, 5)} \"${uuid}\"".to_owned())
+    ];
+    let text = text.prop_map(|text| {
+        if text.starts_with(['$', 'n']) {
+            text
+        } else {
+            text.replace("${", "")
+        }
+    });
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        (-1e9..1e9).prop_map(|number: f64| number.into()),
+        text.prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map("[a-z\"\\\\ é]{1,6}", inner, 0..4)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn rendered_json_parses_and_repeats(source in json_source(), seed: u64, arrival: u64) {
+        let text = completed(&format!("flows: {{ f: {{ steps: [{{ post: /, json: {source} }}] }} }}\n"));
+        let scenario = Scenario::parse("f.yaml", text.as_bytes()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let body = scenario.flows()[0].steps[0].request.body.as_ref().unwrap();
+        let render = || {
+            let mut out = Vec::new();
+            body.render(&Draw { seed, arrival, step: 3 }, &mut out);
+            out
+        };
+        let parsed: serde_json::Value = serde_json::from_slice(&render()).unwrap();
+        prop_assert!(alike(&source, &parsed, arrival), "{} became {}", source, parsed);
+        prop_assert_eq!(render(), render());
+    }
+
+    #[test]
+    fn a_rendered_path_is_a_path(literal in "/[a-z0-9%/?=&. é$#{}\"<>\\[\\]-]{0,20}", arrival: u64) {
+        let path = format!("{literal}${{uuid}}/${{random.int(-9, 9)}}").replace('"', "\\\"");
+        let text = completed(&format!("flows: {{ f: {{ steps: [{{ name: s, get: \"{path}\" }}] }} }}\n"));
+        // What is no path was refused; what was not must be one.
+        if let Ok(scenario) = Scenario::parse("f.yaml", text.as_bytes()) {
+            let mut out = Vec::new();
+            scenario.flows()[0].steps[0].request.path.render(&Draw { seed: 1, arrival, step: 0 }, &mut out);
+            let path = http::uri::PathAndQuery::try_from(out.as_slice()).unwrap();
+            prop_assert_eq!(path.as_str().as_bytes(), out.as_slice());
+        }
+    }
+
+    #[test]
+    fn no_file_makes_the_reader_panic(text in "[a-z:{}\\[\\]&*!|>'\"$ \n\t#,.0-9-]{0,200}") {
+        let _ = Scenario::parse("f.yaml", text.as_bytes()).map_err(|problems| problems.to_string());
+        let _ = TargetsFile::parse("t.yaml", Path::new("."), text.as_bytes()).map_err(|problems| problems.to_string());
+    }
+}
+
+/// Whether `sent` is `source` with its slots filled.
+fn alike(source: &serde_json::Value, sent: &serde_json::Value, arrival: u64) -> bool {
+    use serde_json::Value::{Array, Number, Object, String};
+    match (source, sent) {
+        (String(slot), Number(number)) => {
+            slot == "${seq}" && number.to_string() == (u128::from(arrival) + 1).to_string()
+        }
+        (String(text), String(sent)) if text.contains("${") => {
+            text.starts_with('n') && sent.starts_with("n ")
+        }
+        (Array(source), Array(sent)) => {
+            source.len() == sent.len()
+                && source
+                    .iter()
+                    .zip(sent)
+                    .all(|(source, sent)| alike(source, sent, arrival))
+        }
+        (Object(source), Object(sent)) => {
+            source.len() == sent.len()
+                && source
+                    .iter()
+                    .zip(sent)
+                    .all(|((a, source), (b, sent))| a == b && alike(source, sent, arrival))
+        }
+        (Number(source), Number(sent)) => source.as_f64() == sent.as_f64(),
+        _ => source == sent,
+    }
+}

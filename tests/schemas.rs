@@ -1,0 +1,255 @@
+//! The committed schemas describe what is really written: every key of it, and nothing that is not there.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use tailmark::{exchange, ledger, scenario, schedule, validity, windows};
+
+// The scripted records of the library's own tests, which name the library's modules as `crate::…`.
+#[path = "../src/compare/fixtures.rs"]
+mod compare_fixtures;
+#[path = "../src/run_record/fixtures.rs"]
+#[expect(dead_code, reason = "the library's own tests use more of it")]
+mod run_fixtures;
+mod compare {
+    pub(crate) use tailmark::compare::*;
+}
+mod run_record {
+    pub(crate) use crate::run_fixtures as fixtures;
+    pub(crate) use tailmark::run_record::*;
+}
+
+use compare_fixtures::{arm_run, comparison, plan};
+use exchange::Outcome;
+use run_fixtures::{Answer, Asked, MS, SHOP, audit, ok, record, shop};
+
+const RUN: &str = include_str!("../docs/schemas/run-1.json");
+const COMPARE: &str = include_str!("../docs/schemas/compare-1.json");
+
+#[test]
+fn a_run_and_its_summary_are_as_described() {
+    let record = run();
+    let saved = parsed(&record.saved_json());
+    check(RUN, &saved);
+    check(RUN, &parsed(&record.summary_json()));
+    for alone in ["histograms", "windows"] {
+        let mut damaged = saved.clone();
+        damaged.as_object_mut().unwrap().remove(alone);
+        assert!(!schema(RUN).is_valid(&damaged), "without {alone}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_null() {
+    let mut record = run();
+    record.resources = run_record::resources::Resources::default();
+    record.generator = run_record::Generator::default();
+    record.environment = run_record::Environment::default();
+    record.target = run_record::TargetIdentity::default();
+    check(RUN, &parsed(&record.saved_json()));
+}
+
+#[test]
+fn a_comparison_is_as_described() {
+    let comparison = comparison(2, |arm, round| {
+        let mut record = arm_run(arm, answer);
+        if (arm, round) == (1, 2) {
+            record.environment.steal = Some(0.2);
+            record.resources.memory.rss = None;
+            record.judge();
+        }
+        record.audits.push(audit(3));
+        record
+    });
+    check(COMPARE, &parsed(&comparison.to_json()));
+    let before = compare::Comparison::new(plan(2), "2026-11-23T07:41:00Z".into());
+    check(COMPARE, &parsed(&before.to_json()));
+}
+
+/// One request in a hundred is refused, and one is never answered.
+fn answer(asked: Asked) -> Answer {
+    match asked.arrival % 100 {
+        3 => Answer {
+            outcome: Outcome::Timeout,
+            status: None,
+            ..ok(10_000 * MS)
+        },
+        5 => Answer {
+            outcome: Outcome::StatusError,
+            status: Some(503),
+            ..ok(MS)
+        },
+        _ => shop(asked),
+    }
+}
+
+fn run() -> run_record::RunRecord {
+    let mut record = record("shop", SHOP, answer);
+    record.audits.push(audit(3));
+    record.validity.notes.push(validity::Note {
+        name: "saturated".into(),
+        words: "the target finished 612 of 1,000 per second".into(),
+    });
+    record
+}
+
+/// `document` is valid and wholly described, and any key that is taken out or given another type is noticed.
+fn check(text: &str, document: &Value) {
+    let described = schema(text);
+    let errors: Vec<String> = described
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let undescribed = undescribed(&parsed(text), document);
+    assert!(undescribed.is_empty(), "{undescribed:#?}");
+
+    let mut seen = BTreeSet::new();
+    let mut keys = 0;
+    for place in places(document) {
+        // Of elements that are alike one is enough: the first with its shape.
+        let kind = document.pointer(&place).map_or("", type_name);
+        if !seen.insert((without_numbers(&place), kind)) || is_map(&place) {
+            continue;
+        }
+        keys += 1;
+        let (parent, key) = place.rsplit_once('/').unwrap();
+        let mut without = document.clone();
+        let object = without
+            .pointer_mut(parent)
+            .unwrap()
+            .as_object_mut()
+            .unwrap();
+        object.remove(key);
+        assert!(!described.is_valid(&without), "without {place}");
+        let mut changed = document.clone();
+        *changed.pointer_mut(&place).unwrap() = json!([{"of": "another type"}]);
+        assert!(!described.is_valid(&changed), "{place} of another type");
+    }
+    assert!(keys > 40, "only {keys} keys were tried");
+}
+
+fn schema(text: &str) -> Validator {
+    jsonschema::draft202012::new(&parsed(text)).unwrap()
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The pointer of every key of every object, `histograms` and `windows` of a run aside: those may be absent together.
+fn places(document: &Value) -> Vec<String> {
+    fn collect(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(keys) => {
+                for (key, value) in keys {
+                    let at = format!("{at}/{key}");
+                    if !["/histograms", "/windows"].contains(&at.as_str()) {
+                        found.push(at.clone());
+                    }
+                    collect(value, &at, found);
+                }
+            }
+            Value::Array(items) => {
+                for (place, item) in items.iter().enumerate() {
+                    collect(item, &format!("{at}/{place}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(document, "", &mut found);
+    found
+}
+
+/// Whether a place lies in an object whose keys are data: statuses, settings of stores, facts of an audit.
+fn is_map(place: &str) -> bool {
+    let parent = place.rsplit('/').nth(1);
+    ["statuses", "stores", "facts"].map(Some).contains(&parent)
+}
+
+fn without_numbers(place: &str) -> String {
+    let parts = place
+        .split('/')
+        .filter(|part| part.parse::<usize>().is_err());
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Keys of `document` that the schema accepts but does not describe.
+fn undescribed(schema: &Value, document: &Value) -> Vec<String> {
+    fn properties<'a>(root: &'a Value, schema: &'a Value, found: &mut Vec<&'a Map<String, Value>>) {
+        found.extend(schema["properties"].as_object());
+        if let Some(name) = schema["$ref"].as_str() {
+            properties(
+                root,
+                root.pointer(name.trim_start_matches('#')).unwrap(),
+                found,
+            );
+        }
+        for part in ["allOf", "anyOf"]
+            .iter()
+            .filter_map(|of| schema[of].as_array())
+            .flatten()
+        {
+            properties(root, part, found);
+        }
+    }
+    fn walk(root: &Value, schemas: &[&Value], value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(keys) => {
+                let mut described = Vec::new();
+                schemas
+                    .iter()
+                    .for_each(|schema| properties(root, schema, &mut described));
+                for (key, value) in keys {
+                    let at = format!("{at}/{key}");
+                    let own: Vec<&Value> =
+                        described.iter().filter_map(|keys| keys.get(key)).collect();
+                    if own.is_empty() && !is_map(&at) {
+                        found.push(at.clone());
+                    }
+                    assert!(
+                        own.iter().all(|own| is_explained(root, own)),
+                        "{at} has no description"
+                    );
+                    walk(root, &own, value, &at, found);
+                }
+            }
+            Value::Array(items) => {
+                let own: Vec<&Value> = schemas
+                    .iter()
+                    .filter_map(|schema| schema.get("items"))
+                    .collect();
+                for item in items {
+                    walk(root, &own, item, at, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    fn is_explained(root: &Value, schema: &Value) -> bool {
+        let referred = schema["$ref"]
+            .as_str()
+            .map(|name| root.pointer(name.trim_start_matches('#')).unwrap());
+        schema["description"].is_string()
+            || referred.is_some_and(|schema| schema["description"].is_string())
+    }
+    let mut found = Vec::new();
+    walk(schema, &[schema], document, "", &mut found);
+    found
+}
