@@ -114,18 +114,39 @@ impl State {
     }
 }
 
+/// A generator whose own lateness moved the p99. Times in nanoseconds.
+struct Late {
+    /// By how much the p99 is longer than a punctual generator's would have been.
+    own: u64,
+    response: u64,
+    on_time: u64,
+}
+
+/// Whether the generator's lateness matters beside what it measured.
+fn late(measured: &impl Measured) -> Option<Late> {
+    let (response, on_time) = (measured.response_p99()?, measured.on_time_p99()?);
+    let own = response.saturating_sub(on_time);
+    (own > NEGLIGIBLE_NS && own as f64 > OWN_SHARE * on_time as f64).then_some(Late {
+        own,
+        response,
+        on_time,
+    })
+}
+
 fn client_bound(measured: &impl Measured) -> Vec<String> {
     let mut reasons = Vec::new();
-    if let (Some(response), Some(on_time)) = (measured.response_p99(), measured.on_time_p99()) {
-        let own = response.saturating_sub(on_time);
-        if own > NEGLIGIBLE_NS && own as f64 > OWN_SHARE * on_time as f64 {
-            reasons.push(format!(
-                "tailmark itself was late: lag p99 {} of response p99 {}, which would have been {} on time",
-                ms(measured.lag_p99().unwrap_or(own)),
-                ms(response),
-                ms(on_time)
-            ));
-        }
+    if let Some(Late {
+        own,
+        response,
+        on_time,
+    }) = late(measured)
+    {
+        reasons.push(format!(
+            "tailmark itself was late: lag p99 {} of response p99 {}, which would have been {} on time",
+            ms(measured.lag_p99().unwrap_or(own)),
+            ms(response),
+            ms(on_time)
+        ));
     }
     if let (Some(turn), Some(response)) = (measured.turn_p99(), measured.response_p99())
         && turn > NEGLIGIBLE_NS
@@ -175,8 +196,7 @@ fn disturbed(measured: &impl Measured) -> Vec<String> {
 
 fn saturated(measured: &impl Measured) -> Option<Note> {
     let (kept_up, offered) = measured.kept_up();
-    let punctual = measured.lag_p99().is_none_or(|lag| lag <= NEGLIGIBLE_NS);
-    (offered > 0.0 && kept_up < KEPT_UP * offered && punctual).then(|| Note {
+    (offered > 0.0 && kept_up < KEPT_UP * offered && late(measured).is_none()).then(|| Note {
         name: "saturated".into(),
         words: format!(
             "the target finished {} of {} per second: these times say how long you ran, not how slow it is.{}",
@@ -396,6 +416,31 @@ mod tests {
                 "the target finished 612 of 1,000 per second: these times say how long you ran, not how slow it is. Try -r 550.",
             ],
         );
+    }
+
+    #[test]
+    fn a_backlog_is_the_targets_unless_the_generator_was_late_beside_it() {
+        let behind = Given {
+            response: 800_000_000,
+            on_time: 797_000_000,
+            lag: 3_000_000,
+            kept_up: 612.0,
+            ..WELL
+        };
+        let names = |given: &Given| -> Vec<String> {
+            judge(given)
+                .notes
+                .into_iter()
+                .map(|note| note.name)
+                .collect()
+        };
+        assert_eq!(names(&behind), ["saturated"]);
+        let late = Given {
+            on_time: 300_000_000,
+            lag: 500_000_000,
+            ..behind
+        };
+        assert_eq!(names(&late), Vec::<String>::new());
     }
 
     #[test]
