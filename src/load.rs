@@ -7,6 +7,7 @@ mod clock;
 mod http1;
 mod pacer;
 mod queue;
+mod timer;
 mod turn;
 mod worker;
 

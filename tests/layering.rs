@@ -54,12 +54,11 @@ const RIM: [(&str, &[&str]); 11] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 12] = [
+const KNOWN_TO: [(&str, &[&str]); 11] = [
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
     ("anyhow", &["cli/", "main.rs"]),
-    ("hyper", &["load/http1.rs"]),
-    ("hyper_util", &["load/http1.rs"]),
+    ("httparse", &["load/http1/"]),
     ("reqwest", &["target/"]),
     (
         "serde",

@@ -3,6 +3,7 @@
 //! Tokio's timer ticks in milliseconds and would make every arrival up to a millisecond late, so it is never used
 //! for pacing. The descriptor need not be read: arming it again clears what it had counted.
 
+use std::cell::Cell;
 use std::io;
 
 use rustix::fd::OwnedFd;
@@ -13,12 +14,12 @@ use rustix::time::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::clock::monotonic;
-
-/// A timer of the kernel's on `CLOCK_MONOTONIC`.
+/// A timer of the kernel's on `CLOCK_MONOTONIC`, for one task to wait on and others to bring forward.
 #[derive(Debug)]
 pub(super) struct Pacer {
     timer: AsyncFd<OwnedFd>,
+    /// The moment for which it is armed.
+    armed: Cell<u64>,
 }
 
 impl Pacer {
@@ -30,17 +31,31 @@ impl Pacer {
         // SAFETY: the descriptor is open and owned by the `AsyncFd`, which alone closes it; an `OwnedFd` always
         // names the same descriptor.
         let timer = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?;
-        Ok(Self { timer })
+        Ok(Self {
+            timer,
+            armed: Cell::new(u64::MAX),
+        })
     }
 
-    /// Waits until [`monotonic`] reads `moment` or later; at once where it does already.
-    pub(super) async fn until(&self, moment: u64) -> io::Result<()> {
-        while monotonic() < moment {
+    /// Waits until `CLOCK_MONOTONIC` reads `moment` nanoseconds, above zero, or until it is woken before.
+    pub(super) async fn wait(&self, moment: u64) -> io::Result<()> {
+        self.arm(moment)?;
+        self.timer.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// Wakes whoever waits at `moment`, if it would sleep for longer.
+    pub(super) fn no_later_than(&self, moment: u64) -> io::Result<()> {
+        if moment < self.armed.get() {
             self.arm(moment)?;
-            // A wake that was left over from an earlier arming finds the moment still ahead, and arms again.
-            self.timer.readable().await?.clear_ready();
         }
         Ok(())
+    }
+
+    /// Wakes whoever waits.
+    pub(super) fn ring(&self) -> io::Result<()> {
+        // The first nanosecond of the clock is past; zero itself would disarm the timer.
+        self.arm(1)
     }
 
     fn arm(&self, moment: u64) -> io::Result<()> {
@@ -55,6 +70,7 @@ impl Pacer {
             },
         };
         timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &value)?;
+        self.armed.set(moment);
         Ok(())
     }
 }

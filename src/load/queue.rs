@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) phase: usize,
     /// The wake at which it was found due.
     pub(super) dispatched: u64,
+    /// New connections that were closed before anything of it could be written.
+    pub(super) stillborn: u8,
 }
 
 /// The jobs of one worker.
@@ -80,8 +82,8 @@ impl Queue {
         }
     }
 
-    /// Adds the next step of a walk in progress.
-    pub(super) fn push_later(&mut self, job: Job) {
+    /// Adds the next step of a walk in progress, or a job that has to go to another connection.
+    pub(super) fn push(&mut self, job: Job) {
         self.walks += 1;
         self.later.push(Reverse(job));
     }
@@ -135,6 +137,7 @@ impl Queue {
             step: 0,
             phase,
             dispatched,
+            stillborn: 0,
         })
     }
 
@@ -197,10 +200,11 @@ mod tests {
             step: 1,
             phase: 0,
             dispatched: due,
+            stillborn: 0,
         };
         queue.push_arrivals(2, 1_000_000);
-        queue.push_later(later(500_000));
-        queue.push_later(later(1_200_000));
+        queue.push(later(500_000));
+        queue.push(later(1_200_000));
         let due: Vec<u64> = std::iter::from_fn(|| queue.pop())
             .map(|job| job.due)
             .collect();

@@ -8,16 +8,17 @@ mod connection;
 mod state;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::coop::unconstrained;
 
 use super::clock::{Clock, thread_cpu};
-use super::http1::Connection;
+use super::http1::{Answer, Failure as NoResponse, Layout};
 use super::pacer::Pacer;
 use super::queue::Job;
 use super::{Command, Plan, turn};
@@ -28,11 +29,7 @@ use crate::run_record::{Failure, Traffic};
 use crate::scenario::{Draw, Step};
 use crate::schedule::Cursor;
 use crate::windows::Part;
-use state::State;
-
-/// What the drain lasts beyond the timeout of an exchange, so that one that was sent at the last moment still ends as
-/// the timeout that it is: Tokio's timer ends it up to some milliseconds late.
-const GRACE: Duration = Duration::from_millis(100);
+use state::{Flight, Stage, State};
 
 /// What a worker is given.
 pub(super) struct Setup {
@@ -76,52 +73,42 @@ pub(super) fn run(setup: Setup) -> io::Result<Report> {
         .on_thread_park(turn::parked)
         .on_thread_unpark(turn::unparked)
         .build_local(LocalOptions::default())?;
-    runtime.block_on(turn::Counted::new(work(setup)))
+    // The dispatcher writes to as many connections as have something due: Tokio's budget would make it stop halfway.
+    runtime.block_on(turn::Counted::new(unconstrained(work(setup))))
 }
 
 async fn work(setup: Setup) -> io::Result<Report> {
-    let Setup {
-        plan,
-        index,
-        connections,
-        eager,
-        mut command,
-        ready,
-        parts,
-    } = setup;
-    let schedule = &plan.schedule;
-    let cursor = schedule.share(index, plan.workers);
+    let cursor = setup.plan.schedule.share(setup.index, setup.plan.workers);
     let worker = Rc::new(Worker {
         clock: Rc::new(Clock::default()),
-        state: RefCell::new(State::new(&plan, cursor.clone(), connections)),
-        quiet: Notify::new(),
-        parts,
-        plan,
+        pacer: Pacer::new()?,
+        layouts: setup.plan.layouts(),
+        timeout: u64::try_from(setup.plan.scenario.timeout().as_nanos()).unwrap_or(u64::MAX),
+        state: RefCell::new(State::new(&setup.plan, cursor.clone(), setup.connections)),
+        parts: setup.parts,
+        plan: setup.plan,
     });
-    let pacer = Pacer::new()?;
-    worker.open(eager);
-    worker.until(|state| state.opening == 0).await;
+    for _ in 0..setup.eager {
+        worker.spawn_connection(&mut worker.state.borrow_mut());
+    }
+    while !worker.state.borrow().is_quiet() {
+        worker.pacer.wait(u64::MAX).await?;
+    }
     // Whoever waits for it is gone only if the run was given up.
-    let _ = ready.send(());
-    let start = loop {
-        match *command.borrow_and_update() {
-            Command::Run { start } => break Some(start),
-            Command::Drain | Command::Abort => break None,
-            Command::Prepare => {}
-        }
-        if command.changed().await.is_err() {
-            break None;
-        }
-    };
-    let Some(start) = start else {
+    let _ = setup.ready.send(());
+    let mut command = setup.command;
+    let Some(start) = start(&mut command).await else {
         worker.state.borrow_mut().stopped = true;
         return Ok(worker.report(0, 0, 0.0));
     };
     worker.clock.start_at(start);
+    worker.state.borrow_mut().stage = Stage::Offering;
+    tokio::task::spawn_local(Rc::clone(&worker).heed(command));
     let cpu = thread_cpu();
-    let ended = worker.dispatch(cursor, &pacer, &mut command).await?;
+    let ended = worker.dispatch(cursor).await?;
     let cpu_busy = thread_cpu() - cpu;
-    worker.drain(ended, &pacer, &mut command).await?;
+    worker.state.borrow_mut().stage = Stage::Draining;
+    worker.drain(ended).await?;
     worker.abandon();
     let busy = if ended == 0 {
         0.0
@@ -131,101 +118,112 @@ async fn work(setup: Setup) -> io::Result<Report> {
     Ok(worker.report(ended, thread_cpu() - cpu, busy))
 }
 
+/// Waits for the command to run, and returns the moment at which the run starts; none where it is not to run.
+async fn start(command: &mut watch::Receiver<Command>) -> Option<u64> {
+    loop {
+        match *command.borrow_and_update() {
+            Command::Run { start } => return Some(start),
+            Command::Drain | Command::Abort => return None,
+            Command::Prepare => {}
+        }
+        command.changed().await.ok()?;
+    }
+}
+
 struct Worker {
     plan: Arc<Plan>,
     clock: Rc<Clock>,
+    /// What the dispatcher sleeps on.
+    pacer: Pacer,
+    /// The bytes of each flow's steps.
+    layouts: Vec<Vec<Layout>>,
+    /// Of an exchange, in nanoseconds.
+    timeout: u64,
     state: RefCell<State>,
-    /// Told whenever a connection has opened, failed or come to rest.
-    quiet: Notify,
     parts: mpsc::UnboundedSender<Part>,
+}
+
+/// How an exchange ended.
+struct Ending<'a> {
+    sent: Option<u64>,
+    done: u64,
+    outcome: Outcome,
+    status: Option<u16>,
+    /// What to tell of it if it is the first of its kind.
+    words: &'a dyn fmt::Display,
 }
 
 impl Worker {
     /// Wakes for every due moment until the schedule ends or the run is stopped; returns when it stopped offering
     /// load, in nanoseconds from the start.
-    async fn dispatch(
-        self: &Rc<Self>,
-        mut cursor: Cursor,
-        pacer: &Pacer,
-        command: &mut watch::Receiver<Command>,
-    ) -> io::Result<u64> {
+    async fn dispatch(self: &Rc<Self>, mut cursor: Cursor) -> io::Result<u64> {
         let mut phase = 0;
         loop {
             let now = self.clock.now();
-            self.take_due(&mut cursor, now);
-            self.pump();
-            let next = cursor
-                .peek()
-                .map_or(self.plan.schedule.end(), |arrival| arrival.due);
-            let next_phase = cursor.peek().map_or(usize::MAX, |arrival| arrival.phase);
-            if next_phase != phase {
-                self.state.borrow_mut().ledger.phases[phase]
-                    .turn
-                    .merge(&turn::take());
-                phase = next_phase.min(self.plan.scenario.phases().len() - 1);
-            }
-            if cursor.peek().is_none() && (now >= next || cursor.is_cut()) {
-                return Ok(next.min(now));
-            }
-            tokio::select! {
-                biased;
-                paced = pacer.until(self.clock.absolute(next)) => paced?,
-                changed = command.changed() => {
-                    if changed.is_err() || !matches!(*command.borrow_and_update(), Command::Run { .. }) {
-                        self.state.borrow_mut().stopped = true;
-                        return Ok(self.clock.now().min(self.plan.schedule.end()));
-                    }
+            let wake = {
+                let state = &mut *self.state.borrow_mut();
+                if state.stopped {
+                    return Ok(now.min(self.plan.schedule.end()));
                 }
-            }
-        }
-    }
-
-    /// Puts every arrival that is due at `now` into the queue.
-    fn take_due(&self, cursor: &mut Cursor, now: u64) {
-        let state = &mut *self.state.borrow_mut();
-        let full = state.total() >= state.connections;
-        let mut count = 0;
-        while let Some(arrival) = cursor.peek().filter(|arrival| arrival.due <= now) {
-            let tally = &mut state.ledger.phases[arrival.phase];
-            tally.arrivals += 1;
-            tally.due += 1;
-            if full && state.queue.len() + count >= state.idle.len() as u64 {
-                tally.pool_full += 1;
-            }
-            count += 1;
-            cursor.next();
-        }
-        if count > 0 {
-            state.queue.push_arrivals(count, now);
-        }
-    }
-
-    /// Gives waiting jobs to idle connections, and opens more where those do not suffice.
-    fn pump(self: &Rc<Self>) {
-        let state = &mut *self.state.borrow_mut();
-        while !state.queue.is_empty() && !state.over {
-            let Some(id) = state.idle.pop_front() else {
-                break;
+                take_due(state, &mut cursor, now);
+                self.expire(state, now);
+                self.pump(state);
+                let (next, next_phase) = cursor
+                    .peek()
+                    .map_or((self.plan.schedule.end(), usize::MAX), |arrival| {
+                        (arrival.due, arrival.phase)
+                    });
+                if next_phase != phase {
+                    state.ledger.phases[phase].turn.merge(&turn::take());
+                    phase = next_phase.min(self.plan.scenario.phases().len() - 1);
+                }
+                if cursor.peek().is_none() && (now >= next || cursor.is_cut()) {
+                    return Ok(next.min(now));
+                }
+                state
+                    .deadlines
+                    .next()
+                    .map_or(next, |moment| moment.min(next))
             };
-            let Some(job) = state.queue.pop() else { break };
-            state.begin(id, job);
-            state.slots[id].given = Some(job);
-            if let Some(waker) = state.slots[id].waker.take() {
-                waker.wake();
-            }
-        }
-        let wanted = state.queue.len().saturating_sub(state.opening) as usize;
-        let room = state.connections - state.total();
-        for _ in 0..wanted.min(room) {
-            self.spawn_connection(state);
+            self.pacer.wait(self.clock.absolute(wake)).await?;
         }
     }
 
-    /// Opens `count` connections.
-    fn open(self: &Rc<Self>, count: usize) {
-        let state = &mut *self.state.borrow_mut();
-        for _ in 0..count {
-            self.spawn_connection(state);
+    /// Lets what is due and in flight end, for as long as one exchange may take.
+    async fn drain(self: &Rc<Self>, ended: u64) -> io::Result<()> {
+        let last = ended.saturating_add(self.timeout);
+        loop {
+            let now = self.clock.now();
+            let wake = {
+                let state = &mut *self.state.borrow_mut();
+                self.expire(state, now);
+                self.pump(state);
+                if state.is_quiet() || state.aborted || now >= last {
+                    return Ok(());
+                }
+                state
+                    .deadlines
+                    .next()
+                    .map_or(last, |moment| moment.min(last))
+            };
+            self.pacer.wait(self.clock.absolute(wake)).await?;
+        }
+    }
+
+    /// Does what it is told to from outside.
+    async fn heed(self: Rc<Self>, mut command: watch::Receiver<Command>) {
+        loop {
+            let told = *command.borrow_and_update();
+            if matches!(told, Command::Drain | Command::Abort) {
+                let state = &mut *self.state.borrow_mut();
+                state.stopped |= state.stage == Stage::Offering;
+                state.aborted |= matches!(told, Command::Abort);
+                // An error of the timer's shows when the dispatcher arms it.
+                let _ = self.pacer.ring();
+            }
+            if command.changed().await.is_err() {
+                return;
+            }
         }
     }
 
@@ -235,30 +233,28 @@ impl Worker {
         tokio::task::spawn_local(turn::Counted::new(Rc::clone(self).connection(id)));
     }
 
+    /// Wakes the dispatcher where it waits for the last exchange, or the last connection to open.
+    fn mind_quiet(&self, state: &State) {
+        if state.is_quiet() {
+            // An error of the timer's shows when the dispatcher arms it.
+            let _ = self.pacer.ring();
+        }
+    }
+
     /// Takes an exchange into the ledger, and puts the walk's next step into the queue.
-    fn absorb(
-        self: &Rc<Self>,
-        job: &Job,
-        sent: Option<u64>,
-        done: u64,
-        outcome: Outcome,
-        status: Option<u16>,
-        words: impl FnOnce() -> String,
-    ) {
-        let plan = &self.plan;
-        let flow = plan.scenario.flow_of(plan.scenario.seed(), job.arrival);
-        let steps = plan.scenario.flows()[flow].steps.len();
-        let goes_on = outcome == Outcome::Ok && job.step + 1 < steps;
-        let dispatched = Some(job.dispatched);
+    fn absorb(&self, state: &mut State, flight: Flight, ending: &Ending<'_>) {
+        let (plan, job) = (&self.plan, &flight.job);
+        let steps = plan.scenario.flows()[flight.flow].steps.len();
+        let goes_on = ending.outcome == Outcome::Ok && job.step + 1 < steps;
         // A response can be complete before the request is: an early refusal. The clock must not run backwards.
-        let done = done.max(sent.unwrap_or(job.dispatched));
+        let done = ending.done.max(ending.sent.unwrap_or(job.dispatched));
         let exchange = Exchange {
             due: job.due,
-            dispatched,
-            sent,
+            dispatched: Some(job.dispatched),
+            sent: ending.sent,
             done,
-            outcome,
-            status,
+            outcome: ending.outcome,
+            status: ending.status,
         };
         let phase_end = plan.schedule.bounds(job.phase).1;
         let walk_end = (!goes_on).then_some(WalkEnd {
@@ -267,124 +263,96 @@ impl Worker {
         });
         let place = Place {
             phase: job.phase,
-            flow,
+            flow: flight.flow,
             step: job.step,
         };
-        let state = &mut *self.state.borrow_mut();
         state.ledger.absorb(place, &exchange, walk_end);
         if let Some(part) = state
             .windows
-            .record(job.phase, job.due, outcome, done - job.due)
+            .record(job.phase, job.due, ending.outcome, done - job.due)
         {
             // Whoever collects the parts outlives the workers, unless the run was given up.
             let _ = self.parts.send(part);
         }
-        if outcome != Outcome::Ok && !state.failures.iter().any(|(known, _)| *known == outcome) {
-            state
-                .failures
-                .push((outcome, self.describe(job, flow, done, outcome, &words())));
+        if ending.outcome != Outcome::Ok {
+            self.remember(state, &flight, done, ending);
         }
         if goes_on {
             let phase = plan.schedule.phase_at(done);
             state.ledger.phases[phase].due += 1;
             let dispatched = self.clock.now().max(done);
-            state.queue.push_later(Job {
+            state.queue.push(Job {
                 due: done,
                 step: job.step + 1,
                 phase,
                 dispatched,
+                stillborn: 0,
                 ..*job
             });
         }
     }
 
-    fn describe(
-        &self,
-        job: &Job,
-        flow: usize,
-        done: u64,
-        outcome: Outcome,
-        words: &str,
-    ) -> Failure {
-        let flow = &self.plan.scenario.flows()[flow];
-        let step = &flow.steps[job.step];
+    /// Remembers the first failure of its kind.
+    #[cold]
+    fn remember(&self, state: &mut State, flight: &Flight, done: u64, ending: &Ending<'_>) {
+        let outcome = ending.outcome;
+        if state.failures.iter().any(|(known, _)| *known == outcome) {
+            return;
+        }
+        let flow = &self.plan.scenario.flows()[flight.flow];
+        let step = &flow.steps[flight.job.step];
         let mut path = Vec::new();
-        let draw = self.plan.draw(job);
-        step.request.path.render(&draw, &mut path);
-        Failure {
+        step.request
+            .path
+            .render(&self.plan.draw(&flight.job), &mut path);
+        let failure = Failure {
             at_ns: done,
             step: format!("{}/{}", flow.name, step.name),
             outcome: outcome.words().into(),
             what: format!(
-                "{} {} → {words}",
+                "{} {} → {}",
                 step.request.method,
-                String::from_utf8_lossy(&path)
+                String::from_utf8_lossy(&path),
+                ending.words
             ),
-        }
-    }
-
-    fn count_bytes(&self, connection: &Connection) {
-        let (sent, received) = connection.take_bytes();
-        let traffic = &mut self.state.borrow_mut().traffic;
-        traffic.sent_bytes += sent;
-        traffic.received_bytes += received;
-    }
-
-    /// Lets what is due and in flight end, for as long as one exchange may take.
-    async fn drain(
-        &self,
-        ended: u64,
-        pacer: &Pacer,
-        command: &mut watch::Receiver<Command>,
-    ) -> io::Result<()> {
-        let drain = self.plan.scenario.timeout() + GRACE;
-        let drain = u64::try_from(drain.as_nanos()).unwrap_or(u64::MAX);
-        let deadline = self.clock.absolute(ended.saturating_add(drain));
-        let aborted = async {
-            while !matches!(*command.borrow_and_update(), Command::Abort) {
-                if command.changed().await.is_err() {
-                    break;
-                }
-            }
         };
-        tokio::select! {
-            biased;
-            () = self.until(|state| state.in_use == 0 && state.queue.is_empty()) => Ok(()),
-            () = aborted => Ok(()),
-            paced = pacer.until(deadline) => paced,
-        }
+        state.failures.push((outcome, failure));
     }
 
     /// Ends what is still there: in flight is unfinished, waiting is unsent.
-    fn abandon(self: &Rc<Self>) {
+    fn abandon(&self) {
         let now = self.clock.now();
-        let flights: Vec<_> = {
-            let state = &mut *self.state.borrow_mut();
-            state.over = true;
-            state
-                .slots
-                .iter_mut()
-                .filter_map(|slot| slot.flight.take())
-                .collect()
-        };
-        for (job, stamps) in flights {
-            let sent = stamps
-                .and_then(|stamps| stamps.sent())
-                .filter(|&sent| sent >= job.dispatched);
+        let state = &mut *self.state.borrow_mut();
+        state.stage = Stage::Over;
+        for id in 0..state.slots.len() {
+            let link = state.slots[id].link.as_ref();
+            let sent = link.and_then(super::http1::Connection::sent);
+            let Some(flight) = state.end(id) else {
+                continue;
+            };
             let outcome = if sent.is_some() {
                 Outcome::Unfinished
             } else {
                 Outcome::Unsent
             };
-            self.absorb(&job, sent, now, outcome, None, || "the run ended".into());
-        }
-        loop {
-            let Some(job) = self.state.borrow_mut().queue.pop() else {
-                break;
+            let ending = Ending {
+                sent,
+                done: now,
+                outcome,
+                status: None,
+                words: &"the run ended",
             };
-            self.absorb(&job, None, now, Outcome::Unsent, None, || {
-                "no connection was free before the run ended".into()
-            });
+            self.absorb(state, flight, &ending);
+        }
+        while let Some(job) = state.queue.pop() {
+            let ending = Ending {
+                sent: None,
+                done: now,
+                outcome: Outcome::Unsent,
+                status: None,
+                words: &"no connection was free before the run ended",
+            };
+            self.absorb(state, self.flight(job), &ending);
         }
     }
 
@@ -417,16 +385,60 @@ impl Worker {
             busy,
         }
     }
+}
 
-    /// Waits until `state` is as wanted.
-    async fn until(&self, wanted: impl Fn(&State) -> bool) {
-        while !wanted(&self.state.borrow()) {
-            self.quiet.notified().await;
+/// Puts every arrival that is due at `now` into the queue.
+fn take_due(state: &mut State, cursor: &mut Cursor, now: u64) {
+    let full = state.total() >= state.connections;
+    let mut count = 0;
+    while let Some(arrival) = cursor.peek().filter(|arrival| arrival.due <= now) {
+        let tally = &mut state.ledger.phases[arrival.phase];
+        tally.arrivals += 1;
+        tally.due += 1;
+        if full && state.queue.len() + count >= state.resting() as u64 {
+            let tally = &mut state.ledger.phases[arrival.phase];
+            tally.pool_full += 1;
+        }
+        count += 1;
+        cursor.next();
+    }
+    if count > 0 {
+        state.queue.push_arrivals(count, now);
+    }
+}
+
+impl<'a> Ending<'a> {
+    /// How an exchange of `step` ended of which `answer` came.
+    fn of(answer: &'a Answer, step: &Step) -> Self {
+        let (outcome, status, words): (_, _, &dyn fmt::Display) = match &answer.result {
+            Ok(status) if step.expect.contains(*status) => (Outcome::Ok, Some(*status), status),
+            Ok(status) => (Outcome::StatusError, Some(*status), status),
+            Err(NoResponse::Reset(words)) => (Outcome::Reset, None, words),
+            Err(NoResponse::Protocol(words)) => (Outcome::ProtocolError, None, words),
+        };
+        Self {
+            sent: Some(answer.sent),
+            done: answer.done,
+            outcome,
+            status,
+            words,
         }
     }
 }
 
 impl Plan {
+    fn layouts(&self) -> Vec<Vec<Layout>> {
+        let flows = self.scenario.flows().iter();
+        flows
+            .map(|flow| {
+                let steps = flow.steps.iter();
+                steps
+                    .map(|step| Layout::new(&step.request, &self.host))
+                    .collect()
+            })
+            .collect()
+    }
+
     fn draw(&self, job: &Job) -> Draw {
         Draw {
             seed: self.scenario.seed(),
@@ -435,8 +447,7 @@ impl Plan {
         }
     }
 
-    fn step(&self, job: &Job) -> &Step {
-        let flow = self.scenario.flow_of(self.scenario.seed(), job.arrival);
-        &self.scenario.flows()[flow].steps[job.step]
+    fn step(&self, flight: &Flight) -> &Step {
+        &self.scenario.flows()[flight.flow].steps[flight.job.step]
     }
 }

@@ -100,7 +100,7 @@ impl<'a> View<'a> {
             .and_then(|scenario| scenario.flows().first()?.steps.first());
         let Some(request) = step
             .map(|step| &step.request)
-            .filter(|request| request.path.is_constant())
+            .filter(|request| request.path.constant().is_some())
         else {
             return on_target();
         };

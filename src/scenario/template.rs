@@ -57,12 +57,41 @@ impl Template {
         }
     }
 
-    /// Whether every draw gives the same bytes.
+    /// A template without slots.
     #[must_use]
-    pub fn is_constant(&self) -> bool {
-        self.pieces
-            .iter()
-            .all(|piece| matches!(piece, Piece::Literal(_)))
+    pub fn literal(bytes: &[u8]) -> Self {
+        let mut template = Self::default();
+        template.append_literal(bytes);
+        template
+    }
+
+    /// Adds bytes as they are.
+    pub fn append_literal(&mut self, bytes: &[u8]) {
+        match self.pieces.last_mut() {
+            _ if bytes.is_empty() => {}
+            Some(Piece::Literal(before)) => before.extend_from_slice(bytes),
+            _ => self.pieces.push(Piece::Literal(bytes.to_vec())),
+        }
+    }
+
+    /// Adds another template of the same request; its slots keep their values.
+    pub fn append(&mut self, other: &Self) {
+        for piece in &other.pieces {
+            match piece {
+                Piece::Literal(bytes) => self.append_literal(bytes),
+                Piece::Slot(..) => self.pieces.push(piece.clone()),
+            }
+        }
+    }
+
+    /// The bytes that every draw gives; none where they differ.
+    #[must_use]
+    pub fn constant(&self) -> Option<&[u8]> {
+        match &self.pieces[..] {
+            [] => Some(&[]),
+            [Piece::Literal(bytes)] => Some(bytes),
+            _ => None,
+        }
     }
 
     /// The literal bytes alone, for checks of what was written.
@@ -112,31 +141,25 @@ impl Function {
 /// Collects the pieces of one template; slots are numbered on from the templates before it in the same request.
 #[derive(Debug)]
 pub(super) struct Builder<'s> {
-    pieces: Vec<Piece>,
+    template: Template,
     slots: &'s mut u32,
 }
 
 impl<'s> Builder<'s> {
     pub(super) fn new(slots: &'s mut u32) -> Self {
         Self {
-            pieces: Vec::new(),
+            template: Template::default(),
             slots,
         }
     }
 
     pub(super) fn finish(self) -> Template {
-        Template {
-            pieces: self.pieces,
-        }
+        self.template
     }
 
     /// Adds bytes as they are.
     pub(super) fn literal(&mut self, bytes: &[u8]) {
-        match self.pieces.last_mut() {
-            Some(Piece::Literal(before)) => before.extend_from_slice(bytes),
-            _ if bytes.is_empty() => {}
-            _ => self.pieces.push(Piece::Literal(bytes.to_vec())),
-        }
+        self.template.append_literal(bytes);
     }
 
     /// Adds text as it is, its slots filled.
@@ -176,7 +199,9 @@ impl<'s> Builder<'s> {
     }
 
     fn slot(&mut self, function: Function) {
-        self.pieces.push(Piece::Slot(*self.slots, function));
+        self.template
+            .pieces
+            .push(Piece::Slot(*self.slots, function));
         *self.slots += 1;
     }
 }

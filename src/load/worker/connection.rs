@@ -3,220 +3,267 @@
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
-use http::header::HOST;
 use rustix::io::Errno;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::Worker;
+use super::state::{Flight, Stage, State};
+use super::{Ending, Worker};
 use crate::exchange::Outcome;
-use crate::load::http1::{self, Connection};
+use crate::load::http1::{Closed, Connection, Event};
 use crate::load::queue::Job;
-use crate::scenario::Step;
-
-/// Why an idle connection's task goes on.
-enum Roused {
-    Job(Job),
-    Closed,
-}
 
 /// New connections that are tried for one exchange before it ends as a connect error: one may be closed by bad luck, as
 /// when the target restarts; a target that closes every one would otherwise be connected to for ever.
-const MOST_STILLBORN: u32 = 3;
+const MOST_STILLBORN: u8 = 3;
 
 impl Worker {
-    /// A connection's life: open, exchange while there are jobs, rest, and be replaced when the peer closes it.
+    /// The task of connection `id`.
     pub(super) async fn connection(self: Rc<Self>, id: usize) {
-        // A job that found its connection closed before anything was written; it goes with the next one.
-        let mut kept: Option<Job> = None;
         let mut replaced = false;
-        // Connections in a row that were closed before anything could be written to them.
-        let mut stillborn = 0;
-        while let Some(mut connection) = self.connect(id, &mut kept, replaced).await {
-            replaced = true;
-            let mut next = kept.take().or_else(|| self.state.borrow_mut().next_job(id));
-            self.quiet.notify_one();
-            let go_on = loop {
-                let job = match next {
-                    Some(job) => job,
-                    None => match self.rest(id, &mut connection).await {
-                        Roused::Job(job) => job,
-                        // One that never carried anything is not replaced: its peer may close every connection
-                        // at once, and we would open them for ever.
-                        Roused::Closed => break connection.was_used(),
-                    },
-                };
-                if !self.exchange(id, job, &mut connection).await {
-                    stillborn = if connection.was_used() {
-                        0
-                    } else {
-                        stillborn + 1
-                    };
-                    if stillborn < MOST_STILLBORN {
-                        kept = Some(job);
-                        break true;
-                    }
-                    self.give_up(id, &job);
-                    break false;
-                }
-                stillborn = 0;
-                if !connection.is_reusable().await {
-                    break false;
-                }
-                next = self.state.borrow_mut().next_job(id);
-                self.quiet.notify_one();
-            };
-            self.count_bytes(&connection);
-            if !go_on {
+        while self.open(id, replaced).await {
+            poll_fn(|context| self.drive(id, context)).await;
+            let state = &mut *self.state.borrow_mut();
+            if !state.slots[id].replace || state.stage == Stage::Over {
                 break;
             }
-            self.state.borrow_mut().opening += 1;
+            replaced = true;
+            state.slots[id].used = false;
+            state.opening += 1;
         }
-        self.state.borrow_mut().free.push(id);
-        self.quiet.notify_one();
+        let state = &mut *self.state.borrow_mut();
+        state.free_slot(id);
         // Jobs may wait for the place that has become free.
-        self.pump();
+        self.pump(state);
+        self.mind_quiet(state);
     }
 
-    /// Opens a connection. Where that fails, the job that has waited longest ends as a connect error, and the next
-    /// one gets its own try; none is returned when no job is left.
-    async fn connect(
-        self: &Rc<Self>,
-        id: usize,
-        kept: &mut Option<Job>,
-        replaced: bool,
-    ) -> Option<Connection> {
-        let plan = &self.plan;
+    /// Opens a connection and gives it the job that waits longest, or sends it to rest.
+    ///
+    /// Where it cannot be opened, that job ends as a connect error, and the next one gets its own try; false when no
+    /// job is left.
+    async fn open(self: &Rc<Self>, id: usize, replaced: bool) -> bool {
         loop {
             let begun = self.clock.now();
-            let timeout = plan.scenario.connections().connect_timeout;
-            let opened = Connection::open(plan.address, timeout, &self.clock).await;
+            let opened = self.connect().await;
             let now = self.clock.now();
+            let state = &mut *self.state.borrow_mut();
             let error = match opened {
-                Ok(connection) => {
-                    let state = &mut *self.state.borrow_mut();
+                Ok(stream) => {
                     state.opening -= 1;
                     state.opened += 1;
                     state.reopened += u64::from(replaced);
                     state.connect.record(now.saturating_sub(begun));
-                    return Some(connection);
+                    state.slots[id].link = Some(Connection::new(stream, Rc::clone(&self.clock)));
+                    self.give_next(state, id);
+                    self.mind_quiet(state);
+                    return true;
                 }
                 Err(error) => error,
             };
-            let job = {
-                let state = &mut *self.state.borrow_mut();
-                state.ran_out = state.ran_out.take().or_else(|| exhausted(&error));
-                let job = kept
-                    .take()
-                    .or_else(|| if state.over { None } else { state.queue.pop() });
-                state.end(id);
-                if job.is_none() || state.queue.is_empty() {
-                    state.opening -= 1;
-                }
-                job
-            };
-            let done = job.inspect(|job| {
-                self.absorb(job, None, now, Outcome::ConnectError, None, || {
-                    format!("connecting: {error}")
-                });
-            });
-            if done.is_none() || self.state.borrow().queue.is_empty() {
-                return None;
+            state.ran_out = state.ran_out.take().or_else(|| exhausted(&error));
+            let job = state.next_job();
+            if let Some(job) = job {
+                let ending = Ending {
+                    sent: None,
+                    done: now,
+                    outcome: Outcome::ConnectError,
+                    status: None,
+                    words: &format_args!("connecting: {error}"),
+                };
+                self.absorb(state, self.flight(job), &ending);
+            }
+            if job.is_none() || state.queue.is_empty() {
+                state.opening -= 1;
+                return false;
             }
         }
     }
 
-    /// Ends a job whose connections were all closed before anything could be written.
-    fn give_up(self: &Rc<Self>, id: usize, job: &Job) {
-        self.state.borrow_mut().end(id);
-        self.absorb(
-            job,
-            None,
-            self.clock.now(),
-            Outcome::ConnectError,
-            None,
-            || format!("{MOST_STILLBORN} new connections were closed before anything was sent"),
-        );
+    /// Connects, with `TCP_NODELAY`, within the time that the scenario gives.
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let limit = self.plan.scenario.connections().connect_timeout;
+        let connecting = timeout(limit, TcpStream::connect(self.plan.address));
+        let stream = connecting
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
-    /// Carries out one exchange and absorbs it; false where the connection turned out closed before a byte was
-    /// written, so that the job is still to be done.
-    async fn exchange(self: &Rc<Self>, id: usize, job: Job, connection: &mut Connection) -> bool {
-        let plan = &self.plan;
-        self.state.borrow_mut().slots[id].flight =
-            Some((job, Some(Rc::clone(connection.stamps()))));
-        let step = plan.step(&job);
-        let request = self.request(step, &job);
-        let answer = connection.exchange(request, plan.scenario.timeout()).await;
-        let (outcome, status) = match &answer.result {
-            Ok(status) if step.expect.contains(*status) => (Outcome::Ok, Some(*status)),
-            Ok(status) => (Outcome::StatusError, Some(*status)),
-            Err(http1::Failure::Timeout) => (Outcome::Timeout, None),
-            Err(_) if answer.sent.is_none() => return false,
-            Err(http1::Failure::Reset(_)) => (Outcome::Reset, None),
-            Err(http1::Failure::Protocol(_)) => (Outcome::ProtocolError, None),
+    /// Lets connection `id` exchange and rest; ready when it is closed.
+    fn drive(self: &Rc<Self>, id: usize, context: &mut Context<'_>) -> Poll<()> {
+        let state = &mut *self.state.borrow_mut();
+        let waker = &mut state.slots[id].waker;
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(context.waker()))
+        {
+            *waker = Some(context.waker().clone());
+        }
+        while state.slots[id].link.is_some() {
+            ready!(self.step(state, id, context));
+        }
+        Poll::Ready(())
+    }
+
+    /// Takes what has come of connection `id` since; pending when that is nothing.
+    fn step(self: &Rc<Self>, state: &mut State, id: usize, context: &mut Context<'_>) -> Poll<()> {
+        let Some(link) = &mut state.slots[id].link else {
+            return Poll::Pending;
         };
-        self.count_bytes(connection);
-        self.state.borrow_mut().end(id);
-        self.absorb(
-            &job,
-            answer.sent,
-            answer.done,
-            outcome,
-            status,
-            || match &answer.result {
-                Ok(status) => status.to_string(),
-                Err(http1::Failure::Timeout) => "no complete response in time".into(),
-                Err(http1::Failure::Reset(words) | http1::Failure::Protocol(words)) => {
-                    words.clone()
+        match ready!(link.poll(context, &mut state.buffer)) {
+            Event::Over(answer) => {
+                let flight = state.end(id).expect("only an exchange can be over");
+                self.absorb(state, flight, &Ending::of(&answer, self.plan.step(&flight)));
+                if answer.reusable {
+                    self.give_next(state, id);
+                } else {
+                    state.close(id, false);
+                }
+            }
+            Event::Closed => match state.end(id) {
+                // Nothing of it was written.
+                Some(flight) => self.requeue(state, id, flight.job),
+                None => {
+                    state.rouse(id);
+                    // One that never carried anything is not replaced: its peer may close every connection at once,
+                    // and we would open them for ever.
+                    let used = state.slots[id].used;
+                    state.close(id, used);
                 }
             },
-        );
-        true
+        }
+        self.mind_quiet(state);
+        Poll::Ready(())
     }
 
-    /// Waits, idle, for a job or for the end of the connection.
-    async fn rest(&self, id: usize, connection: &mut Connection) -> Roused {
-        poll_fn(|context| {
-            let state = &mut *self.state.borrow_mut();
-            let slot = &mut state.slots[id];
-            if let Some(job) = slot.given.take() {
-                return Poll::Ready(Roused::Job(job));
+    /// Gives waiting jobs to resting connections, and opens more where those do not suffice.
+    pub(super) fn pump(self: &Rc<Self>, state: &mut State) {
+        while !state.queue.is_empty() && state.stage != Stage::Over {
+            let Some(id) = state.rouse_oldest() else {
+                break;
+            };
+            match &state.slots[id].link {
+                Some(link) if !link.is_stale() => {}
+                _ => {
+                    let used = state.slots[id].used;
+                    state.close(id, used);
+                    continue;
+                }
             }
-            slot.waker = Some(context.waker().clone());
-            if connection.poll_closed(context).is_ready() {
-                state.idle.retain(|&idle| idle != id);
-                return Poll::Ready(Roused::Closed);
-            }
-            Poll::Pending
-        })
-        .await
+            self.give_next(state, id);
+        }
+        if state.stage == Stage::Over {
+            return;
+        }
+        let wanted = state.queue.len().saturating_sub(state.opening) as usize;
+        let room = state.connections - state.total();
+        for _ in 0..wanted.min(room) {
+            self.spawn_connection(state);
+        }
     }
 
-    fn request(&self, step: &Step, job: &Job) -> http1::Request {
-        let template = &step.request;
-        let draw = self.plan.draw(job);
-        let mut text = Vec::new();
-        template.path.render(&draw, &mut text);
-        let mut request = http::Request::builder()
-            .method(&template.method)
-            .uri(text.as_slice());
-        if !template.headers.iter().any(|(name, _)| *name == HOST) {
-            request = request.header(HOST, self.plan.host.clone());
+    /// Starts the next exchange on connection `id`, or sends it to rest.
+    fn give_next(self: &Rc<Self>, state: &mut State, id: usize) {
+        let Some(job) = state.next_job() else {
+            state.lay_down(id);
+            return;
+        };
+        let flight = self.flight(job);
+        let slot = &mut state.slots[id];
+        let Some(link) = &mut slot.link else {
+            return self.requeue(state, id, job);
+        };
+        let layout = &self.layouts[flight.flow][job.step];
+        match link.start(layout, &self.plan.draw(&job), &mut state.room) {
+            Ok(()) => {
+                slot.flight = Some(flight);
+                slot.used |= link.sent().is_some();
+                state.in_use += 1;
+                state.peak_in_use = state.peak_in_use.max(state.in_use);
+                if link.is_writing()
+                    && let Some(waker) = &slot.waker
+                {
+                    // Its task waits until the socket takes more.
+                    waker.wake_by_ref();
+                }
+                let from = link.sent().unwrap_or(job.dispatched);
+                self.set_deadline(state, id, from);
+            }
+            Err(Closed) => self.requeue(state, id, job),
         }
-        for (name, value) in &template.headers {
-            text.clear();
-            value.render(&draw, &mut text);
-            request = request.header(name, text.as_slice());
+    }
+
+    fn set_deadline(&self, state: &mut State, id: usize, sent: u64) {
+        let at = sent.saturating_add(self.timeout);
+        state.deadlines.set(id, at);
+        // An error of the timer's would have shown when the dispatcher armed it.
+        let _ = self.pacer.no_later_than(self.clock.absolute(at));
+    }
+
+    /// Ends the exchanges whose time is up.
+    pub(super) fn expire(self: &Rc<Self>, state: &mut State, now: u64) {
+        while let Some(id) = state.deadlines.expired(now) {
+            let sent = state.slots[id].link.as_ref().and_then(Connection::sent);
+            // The time runs from `sent`, which is known only now where the socket was full.
+            let deadline = sent.unwrap_or(now).saturating_add(self.timeout);
+            if deadline > now {
+                state.deadlines.set(id, deadline);
+                continue;
+            }
+            // A response may have come in time and wait to be read.
+            if let Some(waker) = state.slots[id].waker.clone()
+                && self
+                    .step(state, id, &mut Context::from_waker(&waker))
+                    .is_ready()
+            {
+                continue;
+            }
+            if let Some(flight) = state.end(id) {
+                state.close(id, false);
+                let ending = Ending {
+                    sent,
+                    done: now,
+                    outcome: Outcome::Timeout,
+                    status: None,
+                    words: &"no complete response in time",
+                };
+                self.absorb(state, flight, &ending);
+            }
         }
-        let body = template.body.as_ref().map_or_else(Vec::new, |body| {
-            let mut text = Vec::new();
-            body.render(&draw, &mut text);
-            text
-        });
-        request
-            .body(body.into())
-            .expect("a scenario's templates render valid requests")
+    }
+
+    /// Closes connection `id`, to which nothing of `job` could be written; the job goes to another one, unless that
+    /// has happened too often on connections that never carried anything.
+    fn requeue(self: &Rc<Self>, state: &mut State, id: usize, mut job: Job) {
+        let used = state.slots[id].used;
+        state.close(id, used);
+        job.stillborn += u8::from(!used);
+        if job.stillborn < MOST_STILLBORN {
+            state.queue.push(job);
+            return;
+        }
+        let ending = Ending {
+            sent: None,
+            done: self.clock.now(),
+            outcome: Outcome::ConnectError,
+            status: None,
+            words: &format_args!(
+                "{MOST_STILLBORN} new connections were closed before anything was sent"
+            ),
+        };
+        self.absorb(state, self.flight(job), &ending);
+    }
+
+    pub(super) fn flight(&self, job: Job) -> Flight {
+        let scenario = &self.plan.scenario;
+        Flight {
+            job,
+            flow: scenario.flow_of(scenario.seed(), job.arrival),
+        }
     }
 }
 

@@ -1,18 +1,22 @@
 //! What a worker's tasks share: the queue, the ledger, and which connection does what.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::task::Waker;
 
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::load::Plan;
-use crate::load::http1::Stamps;
+use crate::load::http1::{Connection, Room};
 use crate::load::queue::{Job, Queue};
+use crate::load::timer::Deadlines;
 use crate::run_record::{Failure, Traffic};
 use crate::schedule::Cursor;
 use crate::windows::Recorder;
+
+/// Bytes that one read takes in at most: more than most responses, so that a read that fills less tells that nothing
+/// is left.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Everything that a worker's tasks share; borrowed for moments, never across an await.
 pub(super) struct State {
@@ -22,18 +26,23 @@ pub(super) struct State {
     /// Every connection that is open or opening, by its number.
     pub(super) slots: Vec<Slot>,
     /// Numbers of slots that are free.
-    pub(super) free: Vec<usize>,
-    /// Idle connections, the one that has rested longest first.
-    pub(super) idle: VecDeque<usize>,
+    free: Vec<usize>,
+    rest: Rest,
+    pub(super) deadlines: Deadlines,
+    /// Room in which requests are rendered, one at a time.
+    pub(super) room: Room,
+    /// Room into which responses are read, one at a time.
+    pub(super) buffer: Box<[u8]>,
     /// Connections being opened.
     pub(super) opening: u64,
     /// Connections with an exchange.
     pub(super) in_use: usize,
     pub(super) connections: usize,
+    pub(super) stage: Stage,
     /// Whether load was stopped before the schedule's end.
     pub(super) stopped: bool,
-    /// Whether no exchange may be started any more.
-    pub(super) over: bool,
+    /// Whether what is in flight is to end at once.
+    pub(super) aborted: bool,
     pub(super) traffic: Traffic,
     pub(super) opened: u64,
     pub(super) reopened: u64,
@@ -43,36 +52,69 @@ pub(super) struct State {
     pub(super) ran_out: Option<String>,
 }
 
-/// What is known of one connection from outside its task.
+/// What a worker is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Opening connections.
+    Preparing,
+    /// Offering load.
+    Offering,
+    /// Letting what is due and in flight end.
+    Draining,
+    /// No exchange may be started any more.
+    Over,
+}
+
+/// One of a worker's connections.
 #[derive(Default)]
 pub(super) struct Slot {
-    /// A job that was given to it while it was idle.
-    pub(super) given: Option<Job>,
+    /// The connection; none while it is being opened, and after its end.
+    pub(super) link: Option<Connection>,
+    /// Wakes the task that looks after it.
     pub(super) waker: Option<Waker>,
     /// The exchange in progress.
-    pub(super) flight: Option<(Job, Option<Rc<Stamps>>)>,
+    pub(super) flight: Option<Flight>,
+    /// Whether it has carried an exchange.
+    pub(super) used: bool,
+    /// Whether another is to be opened in its place.
+    pub(super) replace: bool,
+    /// How often it has come to rest or left it.
+    turns: u64,
+}
+
+/// An exchange in progress.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) job: Job,
+    pub(super) flow: usize,
+}
+
+/// The connections that rest, the one that has rested longest first.
+#[derive(Default)]
+struct Rest {
+    /// With the turn at which each came to rest: an entry of an earlier turn has been left behind.
+    entries: VecDeque<(usize, u64)>,
+    count: usize,
 }
 
 impl State {
     pub(super) fn new(plan: &Plan, cursor: Cursor, connections: usize) -> Self {
-        let steps: Vec<usize> = plan
-            .scenario
-            .flows()
-            .iter()
-            .map(|flow| flow.steps.len())
-            .collect();
         Self {
             queue: Queue::new(cursor),
-            ledger: Ledger::new(plan.scenario.phases().len(), &steps),
+            ledger: Ledger::new(plan.scenario.phases().len(), &plan.steps_per_flow()),
             windows: Recorder::new(plan.grids()),
             slots: Vec::new(),
             free: Vec::new(),
-            idle: VecDeque::new(),
+            rest: Rest::default(),
+            deadlines: Deadlines::default(),
+            room: Room::default(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
             opening: 0,
             in_use: 0,
             connections,
+            stage: Stage::Preparing,
             stopped: false,
-            over: false,
+            aborted: false,
             traffic: Traffic::default(),
             opened: 0,
             reopened: 0,
@@ -88,6 +130,21 @@ impl State {
         self.slots.len() - self.free.len()
     }
 
+    /// Connections that rest.
+    pub(super) fn resting(&self) -> usize {
+        self.rest.count
+    }
+
+    /// Whether nothing is left to wait for at this stage.
+    pub(super) fn is_quiet(&self) -> bool {
+        match self.stage {
+            Stage::Preparing => self.opening == 0,
+            Stage::Offering => false,
+            Stage::Draining => self.in_use == 0 && self.queue.is_empty(),
+            Stage::Over => true,
+        }
+    }
+
     pub(super) fn take_slot(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
@@ -95,25 +152,74 @@ impl State {
         })
     }
 
-    /// Takes the next job for connection `id`, or sends it to rest.
-    pub(super) fn next_job(&mut self, id: usize) -> Option<Job> {
-        let job = if self.over { None } else { self.queue.pop() };
-        match job {
-            Some(job) => self.begin(id, job),
-            None => self.idle.push_back(id),
+    pub(super) fn free_slot(&mut self, id: usize) {
+        let slot = &mut self.slots[id];
+        (slot.link, slot.waker, slot.used) = (None, None, false);
+        self.free.push(id);
+    }
+
+    /// The next job, unless no exchange may be started any more.
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        if self.stage == Stage::Over {
+            None
+        } else {
+            self.queue.pop()
         }
-        job
     }
 
-    pub(super) fn begin(&mut self, id: usize, job: Job) {
-        self.slots[id].flight = Some((job, None));
-        self.in_use += 1;
-        self.peak_in_use = self.peak_in_use.max(self.in_use);
+    /// Sends connection `id` to rest.
+    pub(super) fn lay_down(&mut self, id: usize) {
+        let slot = &mut self.slots[id];
+        slot.turns += 1;
+        self.rest.entries.push_back((id, slot.turns));
+        self.rest.count += 1;
     }
 
-    pub(super) fn end(&mut self, id: usize) {
-        if self.slots[id].flight.take().is_some() {
-            self.in_use -= 1;
+    /// Takes the connection that has rested longest.
+    pub(super) fn rouse_oldest(&mut self) -> Option<usize> {
+        loop {
+            let (id, turn) = self.rest.entries.pop_front()?;
+            if self.slots[id].turns == turn {
+                self.rouse(id);
+                return Some(id);
+            }
+        }
+    }
+
+    /// Connection `id` rests no longer.
+    pub(super) fn rouse(&mut self, id: usize) {
+        self.slots[id].turns += 1;
+        self.rest.count -= 1;
+        if self.rest.count == 0 {
+            self.rest.entries.clear();
+        }
+    }
+
+    /// Ends the exchange of connection `id`.
+    pub(super) fn end(&mut self, id: usize) -> Option<Flight> {
+        let flight = self.slots[id].flight.take()?;
+        self.in_use -= 1;
+        self.deadlines.clear(id);
+        self.count_bytes(id);
+        Some(flight)
+    }
+
+    /// Closes connection `id`; its task is told, and opens another in its place if that is wanted.
+    pub(super) fn close(&mut self, id: usize, replace: bool) {
+        self.count_bytes(id);
+        let slot = &mut self.slots[id];
+        slot.link = None;
+        slot.replace = replace;
+        if let Some(waker) = &slot.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn count_bytes(&mut self, id: usize) {
+        if let Some(link) = &mut self.slots[id].link {
+            let bytes = link.take_bytes();
+            self.traffic.sent_bytes += bytes.sent;
+            self.traffic.received_bytes += bytes.received;
         }
     }
 }
