@@ -15,6 +15,7 @@ demo: build ## Compare Axum and Actix on this machine: about two minutes after t
 test: setup ## Run all tests, against real servers
 	scripts/test-setup
 	cargo test --workspace --locked
+	cargo test -p tailmark --locked --bench hot_path
 
 .PHONY: lint
 lint: setup ## Check format, lints, documentation and the freshness of .sqlx
@@ -22,6 +23,14 @@ lint: setup ## Check format, lints, documentation and the freshness of .sqlx
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/sqlx-check
+
+.PHONY: bench
+bench: ## Measure what tailmark itself costs for an exchange, by criterion
+	cargo bench -p tailmark --locked --bench hot_path
+
+.PHONY: fuzz
+fuzz: ## Fuzz what servers may send, a minute per target; installs cargo-fuzz if it is missing
+	scripts/fuzz 60
 
 .PHONY: build
 build: setup ## Build tailmark and the reference services in release

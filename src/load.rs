@@ -4,7 +4,7 @@
 //! due moments count; [`Load::finish`] collects what the workers have seen. Needs Linux (`timerfd`).
 
 mod clock;
-mod http1;
+pub mod http1;
 mod pacer;
 mod queue;
 mod timer;

@@ -4,8 +4,8 @@
 //! for what comes of it. Nothing is allocated for an exchange whose request leaves in one write and whose response
 //! head arrives in one read.
 
-mod request;
-mod response;
+pub mod request;
+pub mod response;
 
 use std::io;
 use std::pin::Pin;

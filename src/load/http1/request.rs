@@ -7,7 +7,7 @@ use crate::scenario::{Draw, RequestTemplate, Template};
 
 /// The bytes of one step's requests.
 #[derive(Debug)]
-pub(in crate::load) struct Layout {
+pub struct Layout {
     /// All of the request where its body is always the same, else up to the number in its content-length.
     head: Template,
     /// A body of which the length is known only when it is rendered.
@@ -18,14 +18,15 @@ pub(in crate::load) struct Layout {
 
 /// Room in which requests are rendered.
 #[derive(Debug, Default)]
-pub(in crate::load) struct Room {
+pub struct Room {
     message: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Layout {
     /// Lays out `request`; `host` is what its header says unless the request says otherwise.
-    pub(in crate::load) fn new(request: &RequestTemplate, host: &HeaderValue) -> Self {
+    #[must_use]
+    pub fn new(request: &RequestTemplate, host: &HeaderValue) -> Self {
         let mut head = Template::literal(format!("{} ", request.method).as_bytes());
         head.append(&request.path);
         head.append_literal(b" HTTP/1.1\r\n");
@@ -62,7 +63,7 @@ impl Layout {
     }
 
     /// The bytes of the request that `draw` names.
-    pub(super) fn render<'a>(&'a self, draw: &Draw, room: &'a mut Room) -> &'a [u8] {
+    pub fn render<'a>(&'a self, draw: &Draw, room: &'a mut Room) -> &'a [u8] {
         if let (Some(whole), None) = (self.head.constant(), &self.body) {
             return whole;
         }

@@ -9,14 +9,16 @@ use std::mem::MaybeUninit;
 use httparse::{Header, ParserConfig, Status};
 
 /// The largest head, interim heads and trailers included: twice what common servers send at most.
-pub(super) const MOST_HEAD_BYTES: usize = 64 * 1024;
+const MOST_HEAD_BYTES: usize = 64 * 1024;
 
 /// The most fields of a head, as hyper and most servers have it.
 const MOST_FIELDS: usize = 100;
 
 /// A response being read.
+///
+/// Ready for the response to one request when made, and for the next after [`Reader::begin`].
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub struct Reader {
     state: State,
     /// What arrived of a head, a chunk's line or trailers that are not complete yet.
     carry: Vec<u8>,
@@ -48,40 +50,52 @@ enum State {
 
 /// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: u16,
+pub struct Response {
+    /// Its status.
+    pub status: u16,
     /// Whether the connection may carry another exchange.
-    pub(super) reusable: bool,
+    pub reusable: bool,
 }
 
 /// Why bytes are no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    /// The head is not HTTP.
     #[error("the head is not HTTP: {0}")]
     Head(httparse::Error),
+    /// What frames the body is larger than 64 KiB.
     #[error("the head, or what frames the body, is over 64 KiB")]
     TooLarge,
+    /// Content-length is no number, or several.
     #[error("the length of the body is not one number")]
     Length,
+    /// Both of the fields that frame a body are there.
     #[error("the body has a content-length and a transfer-encoding")]
     TwoFramings,
+    /// HTTP/1.0 knows no transfer-encoding.
     #[error("an HTTP/1.0 response has a transfer-encoding")]
     OldEncoding,
+    /// A switch of protocols that nobody asked for.
     #[error("101 to a request that asked for no other protocol")]
     Upgrade,
+    /// A chunk does not begin with its length.
     #[error("a chunk's length is not a number")]
     ChunkLength,
+    /// No line end follows a chunk.
     #[error("a chunk is longer than its length")]
     ChunkEnd,
+    /// The trailers are not HTTP.
     #[error("the trailers are not HTTP: {0}")]
     Trailers(httparse::Error),
 }
 
 /// Why a response that was cut off is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CutOff {
+pub enum CutOff {
+    /// Nothing of it had come.
     #[error("the connection was closed before the response began")]
     BeforeResponse,
+    /// A part of it had come.
     #[error("the connection was closed within the response")]
     WithinResponse,
 }
@@ -97,7 +111,7 @@ enum Framing {
 
 impl Reader {
     /// Makes ready for the response to another request.
-    pub(super) fn begin(&mut self, head_only: bool) {
+    pub fn begin(&mut self, head_only: bool) {
         self.state = State::Head;
         self.carry.clear();
         self.head_bytes = 0;
@@ -109,7 +123,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the bytes are no response. The connection can then not be used.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Response>, Refusal> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Response>, Refusal> {
         if self.carry.is_empty() {
             let used = self.advance(bytes)?;
             return self.settle(&bytes[used..]);
@@ -124,7 +138,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the response was not complete.
-    pub(super) fn end(&mut self) -> Result<Response, CutOff> {
+    pub fn end(&mut self) -> Result<Response, CutOff> {
         match self.state {
             State::UntilClose => {
                 self.state = State::Complete;
