@@ -157,7 +157,16 @@ impl Plan {
 
     fn eager_connections(&self) -> usize {
         let wanted = (highest_rate(&self.scenario) * EAGER_SECONDS).ceil() as usize;
+        let users = self
+            .scenario
+            .phases()
+            .iter()
+            .filter_map(|phase| match phase.model {
+                LoadModel::Closed { users } => Some(users as usize),
+                _ => None,
+            });
         wanted
+            .max(users.max().unwrap_or(0))
             .max(EAGER_AT_LEAST)
             .min(self.scenario.connections().max)
     }
@@ -333,11 +342,10 @@ impl Loaded {
 }
 
 fn highest_rate(scenario: &Scenario) -> f64 {
-    let rates = scenario.phases().iter().map(|phase| {
-        let LoadModel::Open { rate, .. } = phase.model;
-        rate.per_second()
-    });
-    rates.fold(0.0, f64::max)
+    let phases = scenario.phases().iter();
+    phases
+        .filter_map(|phase| phase.model.highest_rate())
+        .fold(0.0, f64::max)
 }
 
 /// The part of `whole` that falls to one of `workers`.

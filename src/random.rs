@@ -18,6 +18,8 @@ pub enum Stream {
     Round = 4,
     /// The order of the arms in round r.
     Order = 5,
+    /// When a user of a closed phase starts its first flow.
+    Stagger = 6,
 }
 
 /// 64 uniform bits for `keys` in `stream` under `seed`.

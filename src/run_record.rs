@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::Resources;
-use crate::scenario::Arrivals;
-use crate::units::{Quantile, Rate};
+use crate::scenario::LoadModel;
+use crate::units::Quantile;
 use crate::validity::{Measured, Validity, judge};
 use crate::windows::Window;
 
@@ -101,10 +101,8 @@ pub struct PhaseRecord {
     pub name: String,
     /// Whether it is left out of totals and judgements.
     pub warmup: bool,
-    /// Arrivals per second that were offered.
-    pub rate: Rate,
-    /// How arrivals are spaced.
-    pub arrivals: Arrivals,
+    /// How it made load.
+    pub model: LoadModel,
     /// Nanoseconds for which it offered load.
     pub duration_ns: u64,
     /// What was counted.
@@ -200,25 +198,63 @@ pub struct Environment {
 }
 
 impl RunRecord {
-    /// The measured phases: all but warm-ups.
+    /// The measured phases: neither warm-up nor pause.
     pub fn measured(&self) -> impl Iterator<Item = &PhaseRecord> {
-        self.phases.iter().filter(|phase| !phase.warmup)
+        self.counted().filter(|phase| phase.offers_load())
     }
 
-    /// The measured phases together.
+    /// Nanoseconds for which the measured phases offered load.
+    #[must_use]
+    pub fn measured_ns(&self) -> u64 {
+        self.measured().map(|phase| phase.duration_ns).sum()
+    }
+
+    /// The measured phases together, with what went on in the pauses after them.
     #[must_use]
     pub fn total(&self) -> PhaseTally {
         let steps: Vec<usize> = self.flows.iter().map(|flow| flow.steps.len()).collect();
         let mut total = PhaseTally::new(&steps);
-        self.measured().for_each(|phase| total.merge(&phase.tally));
+        self.counted().for_each(|phase| total.merge(&phase.tally));
         total
+    }
+
+    /// Walks per second that the target finished in time, over the measured phases.
+    #[must_use]
+    pub fn achieved_rate(&self) -> f64 {
+        rate_over(self.counted(), PhaseTally::walks_kept_up)
+    }
+
+    /// The same of the open phases alone, and the arrivals per second that they had: what the target was offered, and
+    /// what it kept up with. Closed users offer what the target lets them.
+    #[must_use]
+    pub fn kept_up(&self) -> (f64, f64) {
+        (
+            rate_over(self.open(), PhaseTally::walks_kept_up),
+            rate_over(self.open(), |tally| tally.arrivals),
+        )
+    }
+
+    /// What counts in totals: all but warm-ups. A walk that was begun in a measured phase may end in a pause after it.
+    fn counted(&self) -> impl Iterator<Item = &PhaseRecord> {
+        self.phases.iter().filter(|phase| !phase.warmup)
+    }
+
+    /// The open phases that count, and the pauses after them.
+    fn open(&self) -> impl Iterator<Item = &PhaseRecord> {
+        let mut open = false;
+        self.counted().filter(move |phase| {
+            if phase.offers_load() {
+                open = phase.model.is_open();
+            }
+            open
+        })
     }
 
     /// CPU time of the target per 1,000 answered requests of the measured phases, in nanoseconds.
     #[must_use]
     pub fn cpu_per_1k_ns(&self) -> Option<u64> {
         let answered: u64 = self
-            .measured()
+            .counted()
             .flat_map(|phase| phase.tally.statuses().into_values())
             .sum();
         let cpu = u128::from(self.resources.cpu_ns?);
@@ -235,6 +271,12 @@ impl RunRecord {
 }
 
 impl PhaseRecord {
+    /// Whether flows started in it.
+    #[must_use]
+    pub fn offers_load(&self) -> bool {
+        self.model != LoadModel::Pause
+    }
+
     /// Arrivals per second that the target kept up with.
     #[must_use]
     pub fn achieved_rate(&self) -> f64 {
@@ -247,7 +289,8 @@ impl PhaseRecord {
         per_second(self.tally.due, self.duration_ns)
     }
 
-    /// Arrivals per second that were due: the offered rate as it really came, which differs under Poisson arrivals.
+    /// Arrivals per second that were due: the offered rate as it really came, which differs under Poisson arrivals, and
+    /// the rate at which closed users came.
     #[must_use]
     pub fn arrival_rate(&self) -> f64 {
         per_second(self.tally.arrivals, self.duration_ns)
@@ -262,16 +305,27 @@ fn per_second(count: u64, duration_ns: u64) -> f64 {
     }
 }
 
+/// How many there were per second of the phases that offered load.
+fn rate_over<'a>(
+    phases: impl Iterator<Item = &'a PhaseRecord>,
+    count: impl Fn(&PhaseTally) -> u64,
+) -> f64 {
+    let (mut sum, mut ns) = (0, 0);
+    for phase in phases {
+        sum += count(&phase.tally);
+        ns += if phase.offers_load() {
+            phase.duration_ns
+        } else {
+            0
+        };
+    }
+    per_second(sum, ns)
+}
+
 /// A record as the rule of validity sees it.
 struct Judged<'a> {
     record: &'a RunRecord,
     total: PhaseTally,
-}
-
-impl Judged<'_> {
-    fn measured_ns(&self) -> u64 {
-        self.record.measured().map(|phase| phase.duration_ns).sum()
-    }
 }
 
 impl Measured for Judged<'_> {
@@ -312,14 +366,50 @@ impl Measured for Judged<'_> {
         self.record.connections.max
     }
     fn kept_up(&self) -> (f64, f64) {
-        let kept_up = self
-            .record
-            .measured()
-            .map(|phase| phase.tally.walks_kept_up())
-            .sum();
-        (
-            per_second(kept_up, self.measured_ns()),
-            per_second(self.total.arrivals, self.measured_ns()),
-        )
+        self.record.kept_up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixtures::{Answer, MODELS, MS, ok, record, url_yaml};
+
+    /// The names of the notes of a run under `load`, of a target that lets everyone wait for 5 s before it answers.
+    fn notes(load: &str) -> Vec<String> {
+        let yaml = url_yaml("100/s", "2s").replace("rate: 100/s", load);
+        let record = record("slow", &yaml, |_| Answer {
+            wait: 5_000 * MS,
+            ..ok(MS)
+        });
+        let notes = record.validity.notes.into_iter();
+        notes.map(|note| note.name).collect()
+    }
+
+    #[test]
+    fn only_what_is_offered_can_be_too_much() {
+        assert_eq!(notes("rate: 100/s"), ["saturated"]);
+        assert_eq!(notes("ramp: 100/s..200/s"), ["saturated"]);
+        assert_eq!(notes("users: 100"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_goes_on_in_a_pause_counts_with_what_was_begun_before_it() {
+        let record = record("models", MODELS, |_| ok(300 * MS));
+        let due = |name: &str| {
+            let phase = record.phases.iter().find(|phase| phase.name == name);
+            phase.unwrap().tally.due
+        };
+        assert!(due("rest") > 0);
+        let all: u64 = record.phases.iter().map(|phase| phase.tally.due).sum();
+        assert_eq!(record.total().due, all - due("warm"));
+        assert_eq!(record.measured_ns(), 12_000 * MS);
+        // Of the arrivals of three open phases over their nine seconds, users aside.
+        let (kept_up, offered) = record.kept_up();
+        let open = ["climb", "steady", "fall"].map(|name| {
+            let phase = record.phases.iter().find(|phase| phase.name == name);
+            phase.unwrap().tally.arrivals
+        });
+        assert!((offered - open.iter().sum::<u64>() as f64 / 9.0).abs() < 1e-9);
+        assert!(kept_up > 0.98 * offered, "{kept_up} of {offered}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The format is described in `scenarios/README.md`.
 
+mod phase;
 mod read;
 mod request;
 mod select;
@@ -15,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::document::{Document, Problems, Walk};
 use crate::random::{self, Stream};
-use crate::units::Rate;
 
+pub use phase::{Arrivals, LoadModel, Phase};
 pub use request::RequestTemplate;
 pub use select::SelectError;
 pub use status::StatusSet;
@@ -60,41 +61,6 @@ pub struct Step {
     pub expect: StatusSet,
 }
 
-/// A stretch of a run with one load model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phase {
-    /// Unique in its scenario.
-    pub name: String,
-    /// How load is made.
-    pub model: LoadModel,
-    /// How long; above zero.
-    pub duration: Duration,
-    /// Measured, but part of no total, threshold or gate.
-    pub warmup: bool,
-}
-
-/// How a phase makes load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadModel {
-    /// Flows start at moments that do not depend on the target.
-    Open {
-        /// Flow starts over time.
-        rate: Rate,
-        /// How the starts are spread.
-        arrivals: Arrivals,
-    },
-}
-
-/// How the arrivals of an open phase are spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Arrivals {
-    /// At equal gaps.
-    #[default]
-    Constant,
-    /// As independent users come: with exponentially distributed gaps.
-    Poisson,
-}
-
 /// The pool of connections to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections {
@@ -110,21 +76,6 @@ impl Default for Connections {
             max: 256,
             connect_timeout: Duration::from_secs(5),
         }
-    }
-}
-
-impl Phase {
-    /// The most arrivals of one phase: at the highest rate it lasts a day, and a count of nanoseconds times it fits 128 bits.
-    pub const MAX_ARRIVALS: u64 = 1_000_000_000_000;
-
-    /// How many arrivals are due in the phase on average, rounded up.
-    #[must_use]
-    pub fn expected_arrivals(&self) -> u64 {
-        let LoadModel::Open { rate, .. } = self.model;
-        // Below 2^64 each: the product fits, and so does the quotient, since a rate is at most one arrival per 100 ns.
-        let due = (self.duration.as_nanos() * u128::from(rate.count()))
-            .div_ceil(u128::from(rate.per_ns()));
-        u64::try_from(due).unwrap_or(u64::MAX)
     }
 }
 
@@ -240,9 +191,9 @@ impl Scenario {
         &self.phases
     }
 
-    /// The phases that are not warm-up.
+    /// The phases that are measured: neither warm-up nor pause.
     pub fn measured_phases(&self) -> impl Iterator<Item = &Phase> {
-        self.phases.iter().filter(|phase| !phase.warmup)
+        self.phases.iter().filter(|phase| phase.is_measured())
     }
 }
 

@@ -3,12 +3,21 @@
 //! Phases lie end to end on one axis of nanoseconds. A [`Cursor`] walks the arrivals in order; it is small, cheap to
 //! clone, and two cursors never disagree, so a due moment is recomputed wherever it is needed and never stored or
 //! rounded. Arrivals are numbered from 0 over the whole run; a worker owns those with `number mod workers == worker`.
+//!
+//! The arrivals of a closed phase depend on the target: [`Closed`] says what is planned of them. How many they will be
+//! is unknown, so numbers are set aside for as many as a phase may have, and those of later phases go on after a gap.
+
+mod closed;
+mod ramp;
 
 use std::sync::Arc;
 
 use crate::random::{self, Stream};
 use crate::scenario::{Arrivals, LoadModel, Phase};
 use crate::units::Rate;
+use ramp::{ARRIVAL, Ramp};
+
+pub use closed::Closed;
 
 /// The arrivals of a run.
 #[derive(Debug, Clone)]
@@ -23,12 +32,30 @@ pub struct Schedule {
 struct Span {
     start: u64,
     end: u64,
-    rate: Rate,
-    arrivals: Arrivals,
+    plan: Plan,
     warmup: bool,
+    /// The least number that an arrival of it may have.
+    base: u64,
 }
 
-/// One moment at which the open model starts a flow.
+/// What is known of a phase's arrivals beforehand.
+#[derive(Debug, Clone, Copy)]
+enum Plan {
+    /// The k-th is due after floor(k · per / count) ns.
+    Even(Rate),
+    /// Exponential gaps around the rate's.
+    Random(Rate),
+    /// One for each of a ramp's arrivals.
+    RampEven(Ramp),
+    /// One for each arrival of a Poisson process of rate one, on the axis of the ramp's arrivals: Cinlar's inversion,
+    /// which makes a process with the ramp's rate of it.
+    RampRandom(Ramp),
+    /// Users who come when they are done.
+    Users(u64),
+    Nothing,
+}
+
+/// One moment at which a flow starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
     /// Its number over the whole run, from 0.
@@ -39,19 +66,27 @@ pub struct Arrival {
     pub due: u64,
 }
 
-/// A place in the schedule: the next arrival of one worker's share, and all that is needed to find those after it.
+/// A place in the schedule: the next planned arrival of one worker's share, and all that is needed to find those after
+/// it. Closed phases are passed over.
 #[derive(Debug, Clone)]
 pub struct Cursor {
     schedule: Arc<Schedule>,
     worker: u64,
     workers: u64,
     next: Option<Arrival>,
-    /// Nanoseconds from the phase's start to the next arrival: whole, and the remainder in `1 / rate.count()` ns.
-    offset: u64,
-    remainder: u64,
-    /// The place of the next arrival in its phase, from 0.
-    in_phase: u64,
+    place: Place,
     measured: u64,
+}
+
+/// How far a cursor has come in a phase.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// Nanoseconds from the phase's start to the arrival.
+    offset: u64,
+    /// What the offset leaves out: of an even plan in `1 / rate.count()` ns; of a ramp, how much of it has come.
+    remainder: u64,
+    /// The arrival, from 0.
+    index: u64,
 }
 
 impl Schedule {
@@ -59,17 +94,25 @@ impl Schedule {
     #[must_use]
     pub fn new(phases: &[Phase], seed: u64) -> Self {
         let mut start = 0u64;
+        // Numbers set aside so far, and from which on they are free after the last closed phase.
+        let (mut taken, mut free) = (0u64, 0u64);
         let phases = phases
             .iter()
             .map(|phase| {
-                let LoadModel::Open { rate, arrivals } = phase.model;
                 let end = start + nanoseconds(phase.duration);
+                let plan = Plan::of(phase.model, end - start);
+                let closed = matches!(plan, Plan::Users(_));
+                let base = if closed { taken } else { free };
+                taken = taken.saturating_add(most_arrivals(phase));
+                if closed {
+                    free = taken;
+                }
                 let span = Span {
                     start,
                     end,
-                    rate,
-                    arrivals,
+                    plan,
                     warmup: phase.warmup,
+                    base,
                 };
                 start = end;
                 span
@@ -82,13 +125,20 @@ impl Schedule {
         }
     }
 
-    /// The same schedule, ending after `arrivals` measured ones.
+    /// The same schedule, ending after `arrivals` measured ones. Those of a closed phase are limited apart from all
+    /// others: its users share as many among them, each the same number of walks or one less.
     #[must_use]
     pub fn at_most(self, arrivals: u64) -> Self {
         Self {
             at_most: arrivals,
             ..self
         }
+    }
+
+    /// Whether a number of arrivals may end it before its last phase does.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.at_most < u64::MAX
     }
 
     /// When a phase starts and ends, in nanoseconds from the start of the run.
@@ -110,13 +160,35 @@ impl Schedule {
         self.phases.last().map_or(0, |phase| phase.end)
     }
 
-    /// Every arrival, in order.
+    /// What is planned of a closed phase; none of any other.
+    #[must_use]
+    pub fn closed(&self, phase: usize) -> Option<Closed> {
+        let span = self.phases[phase];
+        let Plan::Users(users) = span.plan else {
+            return None;
+        };
+        let most = match span.warmup {
+            true => Phase::MAX_ARRIVALS,
+            false => Phase::MAX_ARRIVALS.min(self.at_most),
+        };
+        Some(Closed {
+            phase,
+            start: span.start,
+            end: span.end,
+            users,
+            base: span.base,
+            limit: span.base.saturating_add(most),
+            seed: self.seed,
+        })
+    }
+
+    /// Every planned arrival, in order.
     #[must_use]
     pub fn arrivals(self: &Arc<Self>) -> Cursor {
         self.share(0, 1)
     }
 
-    /// The arrivals of one of `workers` workers, in order.
+    /// The planned arrivals of one of `workers` workers, in order.
     #[must_use]
     pub fn share(self: &Arc<Self>, worker: usize, workers: usize) -> Cursor {
         let mut cursor = Cursor {
@@ -124,14 +196,88 @@ impl Schedule {
             worker: worker as u64,
             workers: workers as u64,
             next: None,
-            offset: 0,
-            remainder: 0,
-            in_phase: 0,
+            place: Place::default(),
             measured: 0,
         };
         cursor.next = cursor.enter(0, 0);
         cursor.skip_others();
         cursor
+    }
+
+    /// The place of a phase's first planned arrival; none where it has none.
+    fn first(&self, phase: usize) -> Option<Place> {
+        let place = Place::default();
+        match self.phases[phase].plan {
+            Plan::Even(_) | Plan::RampEven(_) => Some(place),
+            Plan::Random(_) | Plan::RampRandom(_) => Some(self.after_gap(phase, place)),
+            Plan::Users(_) | Plan::Nothing => None,
+        }
+    }
+
+    /// The place of the arrival after the one at `place`.
+    fn after(&self, phase: usize, mut place: Place) -> Place {
+        place.index += 1;
+        match &self.phases[phase].plan {
+            Plan::Even(rate) => {
+                // Carried as quotient and remainder, and so exact for ever.
+                let (count, per) = (rate.count(), rate.per_ns());
+                place.offset += per / count;
+                place.remainder += per % count;
+                if place.remainder >= count {
+                    place.remainder -= count;
+                    place.offset += 1;
+                }
+                place
+            }
+            Plan::RampEven(ramp) => {
+                place.remainder = place.index.saturating_mul(ARRIVAL);
+                place.offset = ramp.due(place.remainder);
+                place
+            }
+            Plan::Random(_) | Plan::RampRandom(_) => self.after_gap(phase, place),
+            Plan::Users(_) | Plan::Nothing => place,
+        }
+    }
+
+    /// The place behind the gap before the arrival that `place` is to be of: exponential, by inversion, and rounded to
+    /// the nearest nanosecond, or to the unit in which a ramp's arrivals are counted.
+    fn after_gap(&self, phase: usize, place: Place) -> Place {
+        let keys = [phase as u64, place.index];
+        let uniform = random::unit(random::bits(self.seed, Stream::Gap, &keys));
+        let gap = |mean: f64| (-uniform.ln() * mean).round() as u64;
+        let mut place = place;
+        match &self.phases[phase].plan {
+            Plan::Random(rate) => {
+                let mean = rate.per_ns() as f64 / rate.count() as f64;
+                place.offset = place.offset.saturating_add(gap(mean));
+            }
+            Plan::RampRandom(ramp) => {
+                place.remainder = place.remainder.saturating_add(gap(ARRIVAL as f64));
+                place.offset = ramp.due(place.remainder);
+            }
+            _ => {}
+        }
+        place
+    }
+}
+
+impl Plan {
+    fn of(model: LoadModel, length: u64) -> Self {
+        match model {
+            LoadModel::Open { rate, arrivals } => match arrivals {
+                Arrivals::Constant => Self::Even(rate),
+                Arrivals::Poisson => Self::Random(rate),
+            },
+            LoadModel::Ramp { from, to, arrivals } => {
+                let ramp = Ramp::new(from, to, length);
+                match arrivals {
+                    Arrivals::Constant => Self::RampEven(ramp),
+                    Arrivals::Poisson => Self::RampRandom(ramp),
+                }
+            }
+            LoadModel::Closed { users } => Self::Users(u64::from(users)),
+            LoadModel::Pause => Self::Nothing,
+        }
     }
 }
 
@@ -151,27 +297,10 @@ impl Cursor {
     /// Goes on to the next arrival of any worker.
     fn step(&mut self) {
         let Some(passed) = self.next else { return };
-        let span = self.schedule.phases[passed.phase];
-        self.in_phase += 1;
-        match span.arrivals {
-            Arrivals::Constant => {
-                // The k-th is due after floor(k · per / count) ns: carried as quotient and remainder, so exact for ever.
-                let (count, per) = (span.rate.count(), span.rate.per_ns());
-                self.offset += per / count;
-                self.remainder += per % count;
-                if self.remainder >= count {
-                    self.remainder -= count;
-                    self.offset += 1;
-                }
-            }
-            Arrivals::Poisson => {
-                self.offset = self
-                    .offset
-                    .saturating_add(self.gap(passed.phase, self.in_phase));
-            }
-        }
+        let span = &self.schedule.phases[passed.phase];
+        self.place = self.schedule.after(passed.phase, self.place);
         let number = passed.number + 1;
-        let due = span.start.saturating_add(self.offset);
+        let due = span.start.saturating_add(self.place.offset);
         self.next = if due < span.end {
             self.arrival(number, passed.phase, due)
         } else {
@@ -179,17 +308,17 @@ impl Cursor {
         };
     }
 
-    /// The first arrival in `phase` or after it.
+    /// The first arrival in `phase` or after it, with `number` or a later one.
     fn enter(&mut self, phase: usize, number: u64) -> Option<Arrival> {
         for phase in phase..self.schedule.phases.len() {
-            let span = self.schedule.phases[phase];
-            (self.in_phase, self.remainder) = (0, 0);
-            self.offset = match span.arrivals {
-                Arrivals::Constant => 0,
-                Arrivals::Poisson => self.gap(phase, 0),
+            let span = &self.schedule.phases[phase];
+            let Some(place) = self.schedule.first(phase) else {
+                continue;
             };
-            let due = span.start.saturating_add(self.offset);
+            let due = span.start.saturating_add(place.offset);
             if due < span.end {
+                self.place = place;
+                let number = number.max(span.base);
                 return self.arrival(number, phase, due);
             }
         }
@@ -204,18 +333,6 @@ impl Cursor {
             self.measured += 1;
         }
         Some(Arrival { number, phase, due })
-    }
-
-    /// The exponential gap before the k-th arrival of a Poisson phase, to the nearest nanosecond, by inversion.
-    fn gap(&self, phase: usize, k: u64) -> u64 {
-        let rate = self.schedule.phases[phase].rate;
-        let mean = rate.per_ns() as f64 / rate.count() as f64;
-        let uniform = random::unit(random::bits(
-            self.schedule.seed,
-            Stream::Gap,
-            &[phase as u64, k],
-        ));
-        (-uniform.ln() * mean).round() as u64
     }
 
     fn skip_others(&mut self) {
@@ -239,6 +356,19 @@ impl Iterator for Cursor {
     }
 }
 
+/// A number of arrivals that the phase does not exceed: of a Poisson phase, ten standard deviations above the mean.
+fn most_arrivals(phase: &Phase) -> u64 {
+    let expected = phase.expected_arrivals();
+    match (expected, phase.model.arrivals()) {
+        (Some(mean), Some(Arrivals::Poisson)) => {
+            // Where the mean is small the distribution has a longer tail than its deviation says.
+            mean.saturating_add(10 * mean.isqrt() + 50)
+        }
+        (Some(count), _) => count,
+        (None, _) => Phase::MAX_ARRIVALS,
+    }
+}
+
 /// A duration on the run's axis. Scenarios bound their phases far below the 584 years that fit.
 fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -251,36 +381,46 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn phase(rate: Rate, arrivals: Arrivals, duration_ms: u64, warmup: bool) -> Phase {
+    fn phase(model: LoadModel, duration_ms: u64, warmup: bool) -> Phase {
         Phase {
             name: "p".into(),
-            model: LoadModel::Open { rate, arrivals },
+            model,
             duration: Duration::from_millis(duration_ms),
             warmup,
         }
+    }
+
+    fn open(rate: Rate, arrivals: Arrivals, duration_ms: u64) -> Phase {
+        phase(LoadModel::Open { rate, arrivals }, duration_ms, false)
+    }
+
+    fn per_second(count: u64) -> Rate {
+        Rate::per_second_of(count).unwrap()
     }
 
     fn planned(phases: &[Phase], seed: u64) -> Arc<Schedule> {
         Arc::new(Schedule::new(phases, seed))
     }
 
+    fn rates() -> impl Strategy<Value = Rate> {
+        (1u64..5_000, 1u64..4)
+            .prop_map(|(count, seconds)| Rate::new(count, seconds * 1_000_000_000).unwrap())
+    }
+
+    fn models() -> impl Strategy<Value = LoadModel> {
+        let arrivals = || prop_oneof![Just(Arrivals::Constant), Just(Arrivals::Poisson)];
+        prop_oneof![
+            4 => (rates(), arrivals()).prop_map(|(rate, arrivals)| LoadModel::Open { rate, arrivals }),
+            4 => (rates(), rates(), arrivals())
+                .prop_map(|(from, to, arrivals)| LoadModel::Ramp { from, to, arrivals }),
+            1 => (1u32..9).prop_map(|users| LoadModel::Closed { users }),
+            1 => Just(LoadModel::Pause),
+        ]
+    }
+
     fn phases() -> impl Strategy<Value = Vec<Phase>> {
-        let one = (
-            1u64..5_000,
-            1u64..4,
-            prop::bool::ANY,
-            1u64..400,
-            prop::bool::ANY,
-        )
-            .prop_map(|(count, seconds, poisson, duration_ms, warmup)| {
-                let rate = Rate::new(count, seconds * 1_000_000_000).unwrap();
-                let arrivals = if poisson {
-                    Arrivals::Poisson
-                } else {
-                    Arrivals::Constant
-                };
-                phase(rate, arrivals, duration_ms, warmup)
-            });
+        let one = (models(), 1u64..400, prop::bool::ANY)
+            .prop_map(|(model, duration_ms, warmup)| phase(model, duration_ms, warmup));
         prop::collection::vec(one, 1..4)
     }
 
@@ -288,26 +428,58 @@ mod tests {
         #[test]
         fn arrivals_are_in_order_numbered_and_inside_their_phase(phases in phases(), seed: u64) {
             let schedule = planned(&phases, seed);
-            let mut last = 0;
-            for (number, arrival) in schedule.arrivals().enumerate() {
-                prop_assert_eq!(arrival.number, number as u64);
+            let (mut last, mut number) = (0, 0);
+            let mut number_of = vec![0; phases.len()];
+            for arrival in schedule.arrivals() {
+                let closed_before = (0..arrival.phase).rev().find_map(|phase| schedule.closed(phase));
+                let free = closed_before.map_or(0, |closed| closed.base + Phase::MAX_ARRIVALS);
+                prop_assert_eq!(arrival.number, number.max(free));
                 prop_assert!(arrival.due >= last);
                 let (start, end) = schedule.bounds(arrival.phase);
                 prop_assert!((start..end).contains(&arrival.due));
-                last = arrival.due;
+                (last, number) = (arrival.due, arrival.number + 1);
+                number_of[arrival.phase] = number;
+            }
+            // And none of them has a number that a user of a later phase may take.
+            for closed in (0..phases.len()).filter_map(|phase| schedule.closed(phase)) {
+                prop_assert!(number_of[..closed.phase].iter().all(|&number| number <= closed.base));
             }
         }
 
         #[test]
         fn a_constant_phase_has_every_multiple_of_its_gap_rounded_down(count in 1u64..5_000, duration_ms in 1u64..3_000) {
-            let rate = Rate::new(count, 1_000_000_000).unwrap();
-            let schedule = planned(&[phase(rate, Arrivals::Constant, duration_ms, false)], 1);
+            let schedule = planned(&[open(per_second(count), Arrivals::Constant, duration_ms)], 1);
             let due: Vec<u64> = schedule.arrivals().map(|arrival| arrival.due).collect();
             let expected: Vec<u64> = (0..)
                 .map(|k| k * 1_000_000_000 / count)
                 .take_while(|&due| due < duration_ms * 1_000_000)
                 .collect();
             prop_assert_eq!(due, expected);
+        }
+
+        #[test]
+        fn at_any_moment_a_ramp_has_had_its_integral_to_within_one(
+            (from, to) in (rates(), rates()),
+            duration_ms in 1u64..3_000,
+            part in 0.0f64..=1.0,
+        ) {
+            let model = LoadModel::Ramp { from, to, arrivals: Arrivals::Constant };
+            let schedule = planned(&[phase(model, duration_ms, false)], 1);
+            let (seconds, moment) = (duration_ms as f64 / 1e3, part * duration_ms as f64 / 1e3);
+            let slope = (to.per_second() - from.per_second()) / seconds;
+            let integral = |t: f64| from.per_second() * t + slope * t * t / 2.0;
+            let come = schedule.arrivals().filter(|arrival| (arrival.due as f64) < moment * 1e9).count();
+            prop_assert!((come as f64 - integral(moment)).abs() < 1.0 + 1e-6, "{come} by {moment} s");
+            let all = schedule.arrivals().count();
+            prop_assert!((all as f64 - integral(seconds)).abs() < 1.0 + 1e-6, "{all}");
+        }
+
+        #[test]
+        fn a_ramp_between_equal_rates_is_a_constant_phase(rate in rates(), duration_ms in 1u64..3_000) {
+            let arrivals = Arrivals::Constant;
+            let ramp = LoadModel::Ramp { from: rate, to: rate, arrivals };
+            let (ramp, even) = (planned(&[phase(ramp, duration_ms, false)], 1), planned(&[open(rate, arrivals, duration_ms)], 1));
+            prop_assert!(ramp.arrivals().eq(even.arrivals()));
         }
 
         #[test]
@@ -341,8 +513,7 @@ mod tests {
 
     #[test]
     fn poisson_gaps_have_the_mean_and_the_variance_of_their_distribution() {
-        let rate = Rate::new(10_000, 1_000_000_000).unwrap();
-        let schedule = planned(&[phase(rate, Arrivals::Poisson, 20_000, false)], 11);
+        let schedule = planned(&[open(per_second(10_000), Arrivals::Poisson, 20_000)], 11);
         let due: Vec<u64> = schedule.arrivals().map(|arrival| arrival.due).collect();
         let gaps: Vec<f64> = due
             .windows(2)
@@ -364,10 +535,112 @@ mod tests {
 
     #[test]
     fn a_rate_that_does_not_divide_the_second_does_not_drift() {
-        let rate = Rate::new(7, 1_000_000_000).unwrap();
-        let schedule = planned(&[phase(rate, Arrivals::Constant, 3_600_000, false)], 1);
+        let schedule = planned(&[open(per_second(7), Arrivals::Constant, 3_600_000)], 1);
         assert_eq!(schedule.arrivals().count(), 7 * 3_600);
         let last = schedule.arrivals().last().unwrap();
         assert_eq!(last.due, (7 * 3_600 - 1) * 1_000_000_000 / 7);
+    }
+
+    #[test]
+    fn a_poisson_ramp_comes_at_its_rate_all_along() {
+        let model = LoadModel::Ramp {
+            from: per_second(20_000),
+            to: per_second(2_000),
+            arrivals: Arrivals::Poisson,
+        };
+        let schedule = planned(&[phase(model, 18_000, false)], 11);
+        let mut seconds = [0u32; 18];
+        for arrival in schedule.arrivals() {
+            seconds[(arrival.due / 1_000_000_000) as usize] += 1;
+        }
+        for (second, &count) in (0u32..).zip(&seconds) {
+            // The rate in the middle of the second; five standard deviations of a Poisson count around it.
+            let mean = f64::from(19_500 - 1_000 * second);
+            let deviation = (f64::from(count) - mean) / mean.sqrt();
+            assert!(deviation.abs() < 5.0, "second {second}: {count} of {mean}");
+        }
+        // Within the first tenth of a second the rate hardly changes, so its gaps are exponential: their deviation is
+        // their mean, of 2,000 to about 5 %.
+        let start: Vec<u64> = schedule.arrivals().map(|arrival| arrival.due).collect();
+        let gaps: Vec<f64> = start[..2_000]
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) as f64)
+            .collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!(
+            (variance.sqrt() / mean - 1.0).abs() < 0.12,
+            "{mean} {variance}"
+        );
+    }
+
+    /// Two users for 10 s, after a warm-up of three arrivals.
+    fn two_users() -> Schedule {
+        let warmup = LoadModel::Open {
+            rate: per_second(3),
+            arrivals: Arrivals::Constant,
+        };
+        let phases = [
+            phase(warmup, 1_000, true),
+            phase(LoadModel::Closed { users: 2 }, 10_000, false),
+            open(per_second(1), Arrivals::Constant, 1_000),
+        ];
+        Schedule::new(&phases, 7)
+    }
+
+    #[test]
+    fn a_user_comes_again_when_it_is_done_and_until_the_phase_ends() {
+        let schedule = two_users();
+        assert!(schedule.closed(0).is_none());
+        let closed = schedule.closed(1).unwrap();
+        let first = closed.first(1).unwrap();
+        assert_eq!((first.number, first.phase), (4, 1));
+        let next = closed.after(first.number, 5_000_000_000).unwrap();
+        assert_eq!((next.number, next.phase, next.due), (6, 1, 5_000_000_000));
+        assert_eq!(closed.after(next.number, 11_000_000_000), None);
+        let numbers: Vec<u64> = Arc::new(schedule)
+            .arrivals()
+            .map(|arrival| arrival.number)
+            .collect();
+        assert_eq!(numbers, [0, 1, 2, 3 + Phase::MAX_ARRIVALS]);
+    }
+
+    #[test]
+    fn a_limit_is_shared_among_the_users() {
+        let limited = |arrivals| two_users().at_most(arrivals).closed(1).unwrap();
+        let walks = |closed: &Closed, user| {
+            std::iter::successors(closed.first(user), |walk| {
+                closed.after(walk.number, walk.due)
+            })
+            .count()
+        };
+        let closed = limited(5);
+        assert_eq!((walks(&closed, 0), walks(&closed, 1)), (3, 2));
+        assert_eq!(
+            (limited(1).first(0).is_some(), limited(1).first(1)),
+            (true, None)
+        );
+    }
+
+    #[test]
+    fn users_come_within_the_first_second_or_tenth_evenly() {
+        for (duration_ms, within) in [(60_000, 1_000_000_000), (5_000, 500_000_000)] {
+            let crowd = phase(LoadModel::Closed { users: 10_000 }, duration_ms, false);
+            let closed = Schedule::new(&[crowd], 3).closed(0).unwrap();
+            let mut tenths = [0u32; 10];
+            for user in 0..closed.users() {
+                let first = closed.first(user).unwrap();
+                assert_eq!(first.number, user);
+                tenths[(first.due * 10 / within) as usize] += 1;
+            }
+            // Binomial(10,000, 0.1): a standard deviation of 30.
+            assert!(
+                tenths.iter().all(|&n| n.abs_diff(1_000) < 150),
+                "{tenths:?}"
+            );
+            let mut shares: Vec<u64> = (0..3).flat_map(|worker| closed.share(worker, 3)).collect();
+            shares.sort_unstable();
+            assert!(shares.into_iter().eq(0..closed.users()));
+        }
     }
 }

@@ -51,7 +51,9 @@ impl UnitError {
             Fault::NotARate => {
                 "rates are written 400/s, 30/m, 5/h, 2k/s; a bare number is per second".to_owned()
             }
-            Fault::ZeroRate => "leave the phase out if nothing should arrive in it".to_owned(),
+            Fault::ZeroRate => {
+                "the lowest rate is one arrival a day; a phase in which nothing arrives has `pause: true`".to_owned()
+            }
             Fault::RateTooHigh => {
                 format!("the highest rate is {}/s", thousands(Rate::MAX_PER_SECOND))
             }

@@ -154,6 +154,46 @@ fn an_overloaded_target_loses_nothing_and_is_called_saturated() {
 }
 
 #[test]
+fn a_ramp_and_a_pause_are_phases_of_one_run() {
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    tool.write(
+        "up.yaml",
+        "tailmark: 1
+flows: { f: { steps: [get: '/${seq}'] } }
+phases:
+  - { name: warm, rate: 50/s, for: 200ms, warmup: true }
+  - { name: climb, ramp: 100/s..300/s, for: 500ms }
+  - { name: rest, pause: true, for: 300ms }
+  - { name: even, rate: 100/s, for: 100ms }
+",
+    );
+    let words = [
+        "run",
+        "up.yaml",
+        "--target",
+        &server.url(),
+        "--json",
+        "--no-save",
+    ];
+    let record = tool.run(&words).json(0);
+    assert_eq!(server.asked().len(), 10 + 100 + 10);
+    let due: Vec<u64> = record["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| phase["due_count"].as_u64().unwrap())
+        .collect();
+    assert_eq!(due, [10, 100, 0, 10]);
+    assert_eq!(record["phases"][1]["ramp"]["to_rate"], 300.0);
+    assert_eq!(record["phases"][2]["model"], "pause");
+    assert_eq!(record["total"]["due_count"], 110);
+    // Over the time in which load was offered: 600 ms.
+    let rate = record["total"]["request_rate"].as_f64().unwrap();
+    assert!((rate - 110.0 / 0.6).abs() < 0.01, "{rate}");
+}
+
+#[test]
 fn the_same_seed_sends_the_same_bytes_whatever_the_number_of_workers() {
     let asked = |workers: &str, seed: &str| {
         let server = Scripted::start(|_| Reply::Status(200));
@@ -240,8 +280,18 @@ fn what_cannot_be_measured_is_an_error_before_anything_is_started() {
         .local_addr()
         .unwrap();
     let url = format!("http://{free}/");
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["run", &url], "cannot reach"),
+        (
+            &["run", &url, "-u", "5", "-r", "5"],
+            "error: -u and -r exclude each other: closed users wait, an open rate does not",
+        ),
+        (
+            &["run", &url, "-u", "5", "--arrivals", "poisson"],
+            "-u and --arrivals exclude each other",
+        ),
+        (&["run", &url, "-u", "0"], "-u"),
+        (&["run", &url, "-u", "5", "-n", "9"], "cannot reach"),
         (
             &["run", "nowhere.yaml", "--target", &url],
             "reading nowhere.yaml",

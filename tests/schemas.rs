@@ -24,7 +24,7 @@ mod run_record {
 
 use compare_fixtures::{arm_run, comparison, plan};
 use exchange::Outcome;
-use run_fixtures::{Answer, Asked, MS, SHOP, audit, ok, record, shop};
+use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, ok, record, shop};
 
 const RUN: &str = include_str!("../docs/schemas/run-1.json");
 const COMPARE: &str = include_str!("../docs/schemas/compare-1.json");
@@ -40,6 +40,12 @@ fn a_run_and_its_summary_are_as_described() {
         damaged.as_object_mut().unwrap().remove(alone);
         assert!(!schema(RUN).is_valid(&damaged), "without {alone}");
     }
+}
+
+#[test]
+fn every_load_model_is_as_described() {
+    let record = record("models", MODELS, shop);
+    check(RUN, &parsed(&record.saved_json()));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use clap::{
     Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
+use crate::scenario::Phase;
 use crate::units::{Rate, parse_duration};
 
 /// Columns of a table that is not printed on a terminal.
@@ -143,6 +144,9 @@ pub(super) struct RunArgs {
     /// Arrivals per second, such as 400/s, 30/m, 2k/s [a URL: 100/s]
     #[arg(short, long, value_parser = rate)]
     pub(super) rate: Option<Rate>,
+    /// Closed users instead of a rate: each asks again when it has its answer
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(Phase::MAX_USERS)))]
+    pub(super) users: Option<u32>,
     /// How long to measure, such as 30s or 1m30s [a URL: 10s]
     #[arg(short, long, value_parser = duration)]
     pub(super) duration: Option<Duration>,
@@ -152,7 +156,7 @@ pub(super) struct RunArgs {
     /// How long to warm up first (a URL) [0s]
     #[arg(short, long, value_parser = duration)]
     pub(super) warmup: Option<Duration>,
-    /// Connections at most [256]
+    /// Connections at most [256; with -u: N]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) connections: Option<u32>,
     /// The method (a URL) [GET]

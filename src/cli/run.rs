@@ -13,7 +13,7 @@ use crate::data;
 use crate::exchange::Outcome as Ended;
 use crate::probe::Subject;
 use crate::run_record::RunRecord;
-use crate::scenario::{Arrivals, Connections, Scenario, UrlRun};
+use crate::scenario::{Arrivals, Connections, LoadModel, Phase, Scenario, UrlRun};
 use crate::session::Stage;
 use crate::session::run::{Request, run_once};
 use crate::session::shutdown::Shutdown;
@@ -30,6 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_BODY_BYTES: u64 = 1 << 19;
 
 pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
+    refuse_both_models(&args)?;
     let outputs = report::Outputs::open(&args.saving.output)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
     let (scenario, target) = what(&args, targets.as_ref())?;
@@ -140,8 +141,15 @@ fn what(args: &RunArgs, targets: Option<&TargetsFile>) -> Result<(Scenario, Targ
     if let Some(rate) = args.rate {
         scenario = scenario.with_rate(rate)?;
     }
+    if let Some(users) = args.users {
+        let connections = scenario.connections().max.max(users as usize);
+        scenario = scenario.with_users(users)?.with_connections(connections);
+    }
     if let Some(duration) = args.duration {
         scenario = scenario.with_duration(duration)?;
+    }
+    if args.requests.is_some() {
+        scenario.check_limit()?;
     }
     if let Some(seed) = args.seed {
         scenario = scenario.with_seed(seed);
@@ -153,6 +161,20 @@ fn what(args: &RunArgs, targets: Option<&TargetsFile>) -> Result<(Scenario, Targ
         scenario = scenario.with_timeout(timeout);
     }
     Ok((scenario, target))
+}
+
+/// Users and a rate are two answers to one question.
+fn refuse_both_models(args: &RunArgs) -> Result<(), Failure> {
+    let message = match (args.users, args.rate, args.arrivals) {
+        (Some(_), Some(_), _) => {
+            "-u and -r exclude each other: closed users wait, an open rate does not"
+        }
+        (Some(_), None, Some(_)) => {
+            "-u and --arrivals exclude each other: closed users come when they are done"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::said(message, None))
 }
 
 /// Flags that describe the request of a URL, and that a scenario's steps describe themselves.
@@ -188,9 +210,15 @@ fn url(args: &RunArgs, targets: Option<&TargetsFile>) -> Result<(Scenario, Targe
     let TargetKind::Url(address) = &target.kind else {
         return Err(Failure::said(&format!("{} is no URL", args.what), None));
     };
-    let rate = match args.rate {
-        Some(rate) => rate,
-        None => Rate::per_second_of(URL_RATE).expect("the constant is a valid rate"),
+    let model = model(args);
+    let timeout = args.timeout.unwrap_or(TIMEOUT);
+    let usual = Connections::default();
+    let connections = Connections {
+        max: args
+            .connections
+            .or(args.users)
+            .map_or(usual.max, |max| max as usize),
+        ..usual
     };
     let headers = args
         .headers
@@ -207,37 +235,58 @@ fn url(args: &RunArgs, targets: Option<&TargetsFile>) -> Result<(Scenario, Targe
         path: address.path_and_query().into(),
         headers,
         body,
-        rate,
-        arrivals: match args.arrivals {
-            Some(Spacing::Poisson) => Arrivals::Poisson,
-            Some(Spacing::Constant) | None => Arrivals::Constant,
-        },
-        duration: duration(args, rate),
+        model,
+        duration: duration(args, model, timeout, connections),
         warmup: args.warmup,
-        timeout: args.timeout.unwrap_or(TIMEOUT),
-        connections: Connections {
-            max: args
-                .connections
-                .map_or(Connections::default().max, |max| max as usize),
-            ..Connections::default()
-        },
+        timeout,
+        connections,
         seed: args.seed.unwrap_or(1),
     })?;
     Ok((scenario, target))
 }
 
-/// How long to offer load: what was said, or else as long as the number of requests takes, or ten seconds.
-fn duration(args: &RunArgs, rate: Rate) -> Duration {
-    match (args.duration, args.requests) {
-        (Some(duration), _) => duration,
-        (None, None) => URL_DURATION,
-        (None, Some(requests)) => {
-            // Poisson arrivals come early or late by a few standard deviations of their count.
-            let requests = requests as f64;
-            let most = requests + 10.0 * requests.sqrt() + 1.0;
-            Duration::try_from_secs_f64(most / rate.per_second()).unwrap_or(Duration::MAX)
-        }
+fn model(args: &RunArgs) -> LoadModel {
+    if let Some(users) = args.users {
+        return LoadModel::Closed { users };
     }
+    let usual = Rate::per_second_of(URL_RATE).expect("the constant is a valid rate");
+    LoadModel::Open {
+        rate: args.rate.unwrap_or(usual),
+        arrivals: match args.arrivals {
+            Some(Spacing::Poisson) => Arrivals::Poisson,
+            Some(Spacing::Constant) | None => Arrivals::Constant,
+        },
+    }
+}
+
+/// How long to offer load: what was said, or else as long as the number of requests takes, or ten seconds.
+fn duration(
+    args: &RunArgs,
+    model: LoadModel,
+    timeout: Duration,
+    connections: Connections,
+) -> Duration {
+    let requests = match (args.duration, args.requests) {
+        (Some(duration), _) => return duration,
+        (None, None) => return URL_DURATION,
+        (None, Some(requests)) => requests as f64,
+    };
+    let seconds = match model {
+        LoadModel::Open { rate, .. } => {
+            // Poisson arrivals come early or late by a few standard deviations of their count.
+            (requests + 10.0 * requests.sqrt() + 1.0) / rate.per_second()
+        }
+        LoadModel::Closed { users } => {
+            // They end it as soon as they have asked so often. This is only how long that may take, with the second
+            // over which they come.
+            let at_once = f64::from(users).min(connections.max as f64);
+            let longest = timeout + connections.connect_timeout;
+            let seconds = 1.0 + (requests / at_once).ceil() * longest.as_secs_f64();
+            seconds.min(Phase::LONGEST.as_secs_f64())
+        }
+        LoadModel::Ramp { .. } | LoadModel::Pause => return URL_DURATION,
+    };
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 fn parse_header(header: &str) -> Result<(String, String), Failure> {
@@ -285,4 +334,74 @@ fn subject(written: &str) -> Result<Subject, Failure> {
             Some("write pid:4242 or port:8080".into()),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::args::{Command, parse};
+    use crate::units::format_duration;
+
+    fn args(words: &[&str]) -> Box<RunArgs> {
+        let words = ["tailmark", "run"].iter().chain(words);
+        match parse(words.map(OsString::from)).unwrap().command {
+            Command::Run(args) => args,
+            command => panic!("{command:?}"),
+        }
+    }
+
+    /// The load of the measured phase, its duration and the connections that `words` ask for.
+    fn check(words: &[&str], model: LoadModel, duration: &str, connections: usize) {
+        let (scenario, _) = what(&args(words), None).unwrap_or_else(|_| panic!("{words:?}"));
+        let phase = scenario.measured_phases().next().unwrap();
+        assert_eq!(phase.model, model, "{words:?}");
+        assert_eq!(format_duration(phase.duration), duration, "{words:?}");
+        assert_eq!(scenario.connections().max, connections, "{words:?}");
+    }
+
+    #[test]
+    fn a_url_has_a_rate_or_users() {
+        let url = "http://127.0.0.1:8080/";
+        let rate = |per_second| LoadModel::Open {
+            rate: Rate::per_second_of(per_second).unwrap(),
+            arrivals: Arrivals::Constant,
+        };
+        let users = |users| LoadModel::Closed { users };
+        check(&[url], rate(100), "10s", 256);
+        check(&[url, "-r", "5", "-n", "100"], rate(5), "40.2s", 256);
+        check(&[url, "-u", "500"], users(500), "10s", 500);
+        check(&[url, "-u", "5", "-c", "2", "-d", "3s"], users(5), "3s", 2);
+        // Twenty in turn of up to ten seconds and five for a connection, and a second to come in.
+        check(&[url, "-u", "5", "-n", "100"], users(5), "5m1s", 5);
+        check(
+            &[url, "-u", "5", "-n", "100", "-c", "2"],
+            users(5),
+            "12m31s",
+            2,
+        );
+        check(&[url, "-u", "1", "-n", "9000000"], users(1), "168h", 1);
+    }
+
+    #[test]
+    fn users_of_a_scenario_have_their_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("crowd.yaml");
+        let text = "tailmark: 1
+flows: { f: { steps: [get: /] } }
+phases:
+  - { name: warm, rate: 5/s, for: 1s, warmup: true }
+  - { name: crowd, users: 20, for: 30s }
+";
+        std::fs::write(&file, text).unwrap();
+        let scenario = [file.to_str().unwrap(), "--target", "http://127.0.0.1:8080"];
+        let with = |flags: &[&str], users, duration, connections| {
+            let words = [&scenario, flags].concat();
+            check(&words, LoadModel::Closed { users }, duration, connections);
+        };
+        with(&[], 20, "30s", 256);
+        with(&["-u", "300", "-d", "5s", "-n", "9"], 300, "5s", 300);
+        with(&["-u", "300", "-c", "30"], 300, "30s", 30);
+    }
 }

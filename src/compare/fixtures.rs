@@ -3,6 +3,7 @@
 use crate::compare::{Comparison, Plan, order};
 use crate::run_record::RunRecord;
 use crate::run_record::fixtures::{Answer, Asked, MS, ok, record, target};
+use crate::scenario::LoadModel;
 
 /// What the arms of [`comparison`] are measured with: 600/s for 4 s after a short warm-up.
 const CRUD: &str = "\
@@ -21,12 +22,15 @@ phases:
 pub(crate) fn plan(rounds: usize) -> Plan {
     let run = arm_run(0, |_| ok(MS));
     let measured = run.measured().next().unwrap();
+    let LoadModel::Open { rate, arrivals } = measured.model else {
+        panic!("only an open phase is compared");
+    };
     Plan {
         scenario: run.scenario.clone(),
         order_seed: 7,
         phase: measured.name.clone(),
-        rate: measured.rate,
-        arrivals: measured.arrivals,
+        rate,
+        arrivals,
         warmup_ns: 1_000 * MS,
         measure_ns: measured.duration_ns,
         rounds,

@@ -40,12 +40,6 @@ impl Keys {
         }
     }
 
-    /// The documented keys that this version does not support.
-    #[must_use]
-    pub const fn later(self) -> &'static [&'static str] {
-        self.later
-    }
-
     fn admits(self, key: &str) -> bool {
         self.known.contains(&key) || (self.extensions && key.starts_with("x-"))
     }

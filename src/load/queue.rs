@@ -29,6 +29,8 @@ pub(super) struct Job {
     pub(super) step: usize,
     /// The phase of its due moment.
     pub(super) phase: usize,
+    /// The phase of that arrival.
+    pub(super) home: usize,
     /// The wake at which it was found due.
     pub(super) dispatched: u64,
     /// New connections that were closed before anything of it could be written.
@@ -43,6 +45,8 @@ pub(super) struct Queue {
     moments: VecDeque<Moment>,
     arrivals: u64,
     later: BinaryHeap<Reverse<Job>>,
+    /// Jobs that will be due.
+    planned: BinaryHeap<Reverse<Job>>,
     walks: usize,
     coalesced: u64,
 }
@@ -62,6 +66,7 @@ impl Queue {
             moments: VecDeque::new(),
             arrivals: 0,
             later: BinaryHeap::new(),
+            planned: BinaryHeap::new(),
             walks: 0,
             coalesced: 0,
         }
@@ -86,6 +91,26 @@ impl Queue {
     pub(super) fn push(&mut self, job: Job) {
         self.walks += 1;
         self.later.push(Reverse(job));
+    }
+
+    /// Remembers a job that will be due.
+    pub(super) fn plan(&mut self, job: Job) {
+        self.planned.push(Reverse(job));
+    }
+
+    /// When the first of the remembered jobs will be due.
+    pub(super) fn next_planned(&self) -> Option<u64> {
+        self.planned.peek().map(|Reverse(job)| job.due)
+    }
+
+    /// Takes the first of the remembered jobs, if it is due at `now`; it is found due at that moment.
+    pub(super) fn take_planned(&mut self, now: u64) -> Option<Job> {
+        self.next_planned().filter(|&due| due <= now)?;
+        let Reverse(job) = self.planned.pop()?;
+        Some(Job {
+            dispatched: now,
+            ..job
+        })
     }
 
     /// Takes the job that has been due for longest.
@@ -136,6 +161,7 @@ impl Queue {
             arrival_due: due,
             step: 0,
             phase,
+            home: phase,
             dispatched,
             stillborn: 0,
         })
@@ -199,6 +225,7 @@ mod tests {
             arrival_due: 0,
             step: 1,
             phase: 0,
+            home: 0,
             dispatched: due,
             stillborn: 0,
         };
@@ -209,6 +236,30 @@ mod tests {
             .map(|job| job.due)
             .collect();
         assert_eq!(due, [0, 500_000, 1_000_000, 1_200_000]);
+    }
+
+    #[test]
+    fn what_is_planned_comes_when_it_is_due() {
+        let mut queue = Queue::new(cursor(1));
+        for due in [30, 10, 20] {
+            queue.plan(Job {
+                due,
+                arrival: 0,
+                arrival_due: due,
+                step: 0,
+                phase: 0,
+                home: 0,
+                dispatched: 0,
+                stillborn: 0,
+            });
+        }
+        assert_eq!(queue.next_planned(), Some(10));
+        assert_eq!(queue.take_planned(9), None);
+        let taken: Vec<(u64, u64)> = std::iter::from_fn(|| queue.take_planned(25))
+            .map(|job| (job.due, job.dispatched))
+            .collect();
+        assert_eq!(taken, [(10, 25), (20, 25)]);
+        assert!(queue.is_empty());
     }
 
     #[test]

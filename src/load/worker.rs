@@ -27,7 +27,7 @@ use crate::histogram::Histogram;
 use crate::ledger::{Ledger, Place, WalkEnd};
 use crate::run_record::{Failure, Traffic};
 use crate::scenario::{Draw, Step};
-use crate::schedule::Cursor;
+use crate::schedule::{Arrival, Closed, Cursor};
 use crate::windows::Part;
 use state::{Flight, Stage, State};
 
@@ -83,6 +83,7 @@ async fn work(setup: Setup) -> io::Result<Report> {
         clock: Rc::new(Clock::default()),
         pacer: Pacer::new()?,
         layouts: setup.plan.layouts(),
+        closed: setup.plan.closed(),
         timeout: u64::try_from(setup.plan.scenario.timeout().as_nanos()).unwrap_or(u64::MAX),
         state: RefCell::new(State::new(&setup.plan, cursor.clone(), setup.connections)),
         parts: setup.parts,
@@ -103,6 +104,7 @@ async fn work(setup: Setup) -> io::Result<Report> {
     };
     worker.clock.start_at(start);
     worker.state.borrow_mut().stage = Stage::Offering;
+    worker.plan_users(setup.index);
     tokio::task::spawn_local(Rc::clone(&worker).heed(command));
     let cpu = thread_cpu();
     let ended = worker.dispatch(cursor).await?;
@@ -137,6 +139,8 @@ struct Worker {
     pacer: Pacer,
     /// The bytes of each flow's steps.
     layouts: Vec<Vec<Layout>>,
+    /// What is planned of each phase that is closed.
+    closed: Vec<Option<Closed>>,
     /// Of an exchange, in nanoseconds.
     timeout: u64,
     state: RefCell<State>,
@@ -154,39 +158,61 @@ struct Ending<'a> {
 }
 
 impl Worker {
+    /// Plans the first walk of each user of the closed phases that falls to this worker.
+    fn plan_users(&self, index: usize) {
+        let state = &mut *self.state.borrow_mut();
+        for closed in self.closed.iter().flatten() {
+            for user in closed.share(index, self.plan.workers) {
+                if let Some(arrival) = closed.first(user) {
+                    state.users += 1;
+                    state.queue.plan(first_step(arrival, 0));
+                }
+            }
+        }
+    }
+
     /// Wakes for every due moment until the schedule ends or the run is stopped; returns when it stopped offering
     /// load, in nanoseconds from the start.
     async fn dispatch(self: &Rc<Self>, mut cursor: Cursor) -> io::Result<u64> {
+        let schedule = &self.plan.schedule;
         let mut phase = 0;
         loop {
             let now = self.clock.now();
             let wake = {
                 let state = &mut *self.state.borrow_mut();
                 if state.stopped {
-                    return Ok(now.min(self.plan.schedule.end()));
+                    return Ok(now.min(schedule.end()));
                 }
                 take_due(state, &mut cursor, now);
                 self.expire(state, now);
                 self.pump(state);
-                let (next, next_phase) = cursor
-                    .peek()
-                    .map_or((self.plan.schedule.end(), usize::MAX), |arrival| {
-                        (arrival.due, arrival.phase)
-                    });
-                if next_phase != phase {
+                while now >= schedule.bounds(phase).1 {
                     state.ledger.phases[phase].turn.merge(&turn::take());
-                    phase = next_phase.min(self.plan.scenario.phases().len() - 1);
+                    if phase + 1 == state.ledger.phases.len() {
+                        return Ok(schedule.end());
+                    }
+                    phase += 1;
                 }
-                if cursor.peek().is_none() && (now >= next || cursor.is_cut()) {
-                    return Ok(next.min(now));
+                if self.is_cut(state, &cursor) {
+                    state.ledger.phases[phase].turn.merge(&turn::take());
+                    return Ok(now);
                 }
-                state
-                    .deadlines
-                    .next()
-                    .map_or(next, |moment| moment.min(next))
+                let moments = [
+                    cursor.peek().map(|arrival| arrival.due),
+                    state.queue.next_planned(),
+                    state.deadlines.next(),
+                ];
+                let phase_end = schedule.bounds(phase).1;
+                moments.into_iter().flatten().fold(phase_end, u64::min)
             };
             self.pacer.wait(self.clock.absolute(wake)).await?;
         }
+    }
+
+    /// Whether a limit of arrivals has ended the load before the schedule does.
+    fn is_cut(&self, state: &State, cursor: &Cursor) -> bool {
+        let users_cut = self.plan.schedule.is_limited() && self.closed.iter().any(Option::is_some);
+        cursor.peek().is_none() && (cursor.is_cut() || users_cut) && state.users == 0
     }
 
     /// Lets what is due and in flight end, for as long as one exchange may take.
@@ -289,7 +315,29 @@ impl Worker {
                 stillborn: 0,
                 ..*job
             });
+        } else if let Some(closed) = &self.closed[job.home] {
+            self.come_again(state, closed, job.arrival, done);
         }
+    }
+
+    /// Starts the next walk of a user whose last one ended at `done`, unless load is no longer offered.
+    fn come_again(&self, state: &mut State, closed: &Closed, last: u64, done: u64) {
+        let next = closed
+            .after(last, done)
+            .filter(|_| state.stage == Stage::Offering);
+        let Some(arrival) = next else {
+            state.users -= 1;
+            if state.users == 0 {
+                // The last user may have been what the dispatcher waited for; an error shows when it arms the timer.
+                let _ = self.pacer.ring();
+            }
+            return;
+        };
+        let tally = &mut state.ledger.phases[arrival.phase];
+        tally.arrivals += 1;
+        tally.due += 1;
+        let dispatched = self.clock.now().max(done);
+        state.queue.push(first_step(arrival, dispatched));
     }
 
     /// Remembers the first failure of its kind.
@@ -387,23 +435,44 @@ impl Worker {
     }
 }
 
-/// Puts every arrival that is due at `now` into the queue.
+/// Puts everything that is due at `now` into the queue.
 fn take_due(state: &mut State, cursor: &mut Cursor, now: u64) {
-    let full = state.total() >= state.connections;
     let mut count = 0;
     while let Some(arrival) = cursor.peek().filter(|arrival| arrival.due <= now) {
-        let tally = &mut state.ledger.phases[arrival.phase];
-        tally.arrivals += 1;
-        tally.due += 1;
-        if full && state.queue.len() + count >= state.resting() as u64 {
-            let tally = &mut state.ledger.phases[arrival.phase];
-            tally.pool_full += 1;
-        }
+        count_arrival(state, arrival.phase, count);
         count += 1;
         cursor.next();
     }
     if count > 0 {
         state.queue.push_arrivals(count, now);
+    }
+    while let Some(job) = state.queue.take_planned(now) {
+        count_arrival(state, job.phase, 0);
+        state.queue.push(job);
+    }
+}
+
+/// Counts an arrival that is to be queued behind what waits already and `before` others.
+fn count_arrival(state: &mut State, phase: usize, before: u64) {
+    let full =
+        state.total() >= state.connections && state.queue.len() + before >= state.resting() as u64;
+    let tally = &mut state.ledger.phases[phase];
+    tally.arrivals += 1;
+    tally.due += 1;
+    tally.pool_full += u64::from(full);
+}
+
+/// The first step of the walk that `arrival` starts.
+fn first_step(arrival: Arrival, dispatched: u64) -> Job {
+    Job {
+        due: arrival.due,
+        arrival: arrival.number,
+        arrival_due: arrival.due,
+        step: 0,
+        phase: arrival.phase,
+        home: arrival.phase,
+        dispatched,
+        stillborn: 0,
     }
 }
 
@@ -437,6 +506,11 @@ impl Plan {
                     .collect()
             })
             .collect()
+    }
+
+    fn closed(&self) -> Vec<Option<Closed>> {
+        let phases = 0..self.scenario.phases().len();
+        phases.map(|phase| self.schedule.closed(phase)).collect()
     }
 
     fn draw(&self, job: &Job) -> Draw {

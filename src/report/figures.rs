@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::histogram::Histogram;
 use crate::ledger::Distribution;
+use crate::scenario::{Arrivals, LoadModel};
 use crate::stats::fewest;
 use crate::units::{Quantile, Rate, format_duration, thousands, three_digits};
 
@@ -190,6 +191,32 @@ pub(super) fn rate(rate: Rate) -> String {
         format!("{}/s", thousands(per_second as u64))
     } else {
         rate.to_string()
+    }
+}
+
+/// How load was made: `1,000/s constant`, `100/s..400/s ramp`, `50 users, closed`.
+pub(super) fn load(model: LoadModel) -> String {
+    match model {
+        LoadModel::Open {
+            rate: own,
+            arrivals,
+        } => {
+            let spread = match arrivals {
+                Arrivals::Constant => "constant",
+                Arrivals::Poisson => "poisson",
+            };
+            format!("{} {spread}", rate(own))
+        }
+        LoadModel::Ramp { from, to, arrivals } => {
+            let spread = match arrivals {
+                Arrivals::Constant => "",
+                Arrivals::Poisson => "poisson ",
+            };
+            format!("{}..{} {spread}ramp", rate(from), rate(to))
+        }
+        LoadModel::Closed { users: 1 } => "1 user, closed".to_owned(),
+        LoadModel::Closed { users } => format!("{} users, closed", thousands(users.into())),
+        LoadModel::Pause => "pause".to_owned(),
     }
 }
 

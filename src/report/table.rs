@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 pub use compare::compare;
 
 use super::Options;
-use super::figures::{TimeUnit, UNKNOWN, bytes, moment, percent, rate, span};
+use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};
 use super::layout::{Column, Grid, Page};
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::MemorySeries;
 use crate::run_record::{Failure, PhaseRecord, RunRecord, ScenarioIdentity};
-use crate::scenario::{Arrivals, Draw, Scenario};
+use crate::scenario::{Draw, LoadModel, Scenario};
 use crate::stats::fewest;
 use crate::units::{Quantile, mib, thousands, three_digits};
 use crate::validity::State;
@@ -66,7 +66,7 @@ impl<'a> View<'a> {
         let value = |quantile| response.quantile(quantile).map(|bound| bound.value);
         Self {
             unit: TimeUnit::for_times(value(Quantile::P50), value(Quantile::P99)),
-            measured_ns: record.measured().map(|phase| phase.duration_ns).sum(),
+            measured_ns: record.measured_ns(),
             scenario: Scenario::parse(&record.scenario.name, record.scenario.text.as_bytes()).ok(),
             total,
             record,
@@ -119,39 +119,37 @@ impl<'a> View<'a> {
         )
     }
 
-    /// `1,000/s constant, 30 s`, or `3 phases, 1 min 30 s`.
+    /// `1,000/s constant, 30 s`, `50 users, closed, 30 s`, or `3 phases, 1 min 30 s`.
     fn load(&self) -> String {
         let measured: Vec<&PhaseRecord> = self.record.measured().collect();
         let [phase] = measured[..] else {
             return format!("{} phases, {}", measured.len(), span(self.measured_ns));
         };
-        let arrivals = match phase.arrivals {
-            Arrivals::Constant => "constant",
-            Arrivals::Poisson => "poisson",
-        };
-        let several = self.record.flows.iter().any(|flow| flow.steps.len() > 1);
-        let rate = rate(phase.rate);
-        let rate = match (several, rate.strip_suffix("/s")) {
-            (true, Some(count)) => format!(
-                "{count} arrivals/s ≈ {} requests/s",
-                three_digits(phase.request_rate())
-            ),
-            _ => rate,
-        };
-        format!("{rate} {arrivals}, {}", span(phase.duration_ns))
+        let mut load = load(phase.model);
+        if self.record.flows.iter().any(|flow| flow.steps.len() > 1) {
+            let requests = format!("≈ {} requests/s", three_digits(phase.request_rate()));
+            load = match (phase.model, load.split_once("/s ")) {
+                (LoadModel::Open { .. }, Some((count, spread))) => {
+                    format!("{count} arrivals/s {requests} {spread}")
+                }
+                _ => format!("{load} {requests}"),
+            };
+        }
+        format!("{load}, {}", span(phase.duration_ns))
     }
 
     fn requests(&self, page: &mut Page) {
         let outcomes = self.total.outcomes();
-        let per_second = |count: u64| match self.measured_ns {
+        let per_second = |rate| match self.measured_ns {
             0 => UNKNOWN.to_owned(),
-            ns => format!("{}/s", three_digits(count as f64 * 1e9 / ns as f64)),
+            _ => format!("{}/s", three_digits(rate)),
         };
-        let kept_up = self
-            .record
-            .measured()
-            .map(|phase| phase.tally.walks_kept_up())
-            .sum();
+        let finished = if self.record.measured().all(|phase| phase.model.is_open()) {
+            let (kept_up, offered) = self.record.kept_up();
+            format!("{} of {}", per_second(kept_up), per_second(offered))
+        } else {
+            per_second(self.record.achieved_rate())
+        };
         let counts = format!(
             "{} due · {} ok · {} failed",
             thousands(self.total.due),
@@ -159,9 +157,7 @@ impl<'a> View<'a> {
             thousands(outcomes.failed())
         );
         let flow = format!(
-            "{} of {} · {} received",
-            per_second(kept_up),
-            per_second(self.total.arrivals),
+            "{finished} · {} received",
             bytes(self.record.traffic.received_bytes)
         );
         page.labelled("requests", &[&counts, &flow]);

@@ -11,8 +11,8 @@ use crate::run_record::{
     Audit, Connections, Environment, Failure, FlowNames, Generator, PhaseRecord, RunRecord,
     ScenarioIdentity, TargetIdentity, Traffic,
 };
-use crate::scenario::{LoadModel, Scenario};
-use crate::schedule::Schedule;
+use crate::scenario::Scenario;
+use crate::schedule::{Arrival, Schedule};
 use crate::validity::Validity;
 use crate::windows::{Grid, Recorder, Windows};
 
@@ -73,6 +73,16 @@ pub(crate) fn record(name: &str, yaml: &str, mut answer: impl FnMut(Asked) -> An
     for arrival in schedule.arrivals() {
         walked.walk(&scenario, &schedule, arrival, &mut answer);
     }
+    for closed in (0..scenario.phases().len()).filter_map(|phase| schedule.closed(phase)) {
+        // The user who is done first goes on first.
+        let first = (0..closed.users()).filter_map(|user| closed.first(user));
+        let mut users: Vec<Arrival> = first.collect();
+        while let Some(arrival) = users.iter().min_by_key(|arrival| arrival.due).copied() {
+            let done = walked.walk(&scenario, &schedule, arrival, &mut answer);
+            users.retain(|user| *user != arrival);
+            users.extend(closed.after(arrival.number, done));
+        }
+    }
     walked.record(name, &scenario)
 }
 
@@ -102,6 +112,23 @@ phases:
   - { name: warm, rate: 100/s, for: 5s, warmup: true }
   - { name: slow, rate: 200/s, for: 10s }
   - { name: steady, rate: 400/s, for: 10s, arrivals: poisson }
+";
+
+/// Every load model, by two flows of which one has two steps.
+pub(crate) const MODELS: &str = "\
+tailmark: 1
+seed: 5
+flows:
+  read: { weight: 3, steps: [ { get: /items } ] }
+  write: { steps: [ { post: /items }, { name: back, get: /items/1 } ] }
+phases:
+  - { name: warm, users: 4, for: 1s, warmup: true }
+  - { name: climb, ramp: 100/s..400/s, for: 4s }
+  - { name: rest, pause: true, for: 2s }
+  - { name: crowd, users: 20, for: 3s }
+  - { name: steady, rate: 200/s, for: 3s }
+  - { name: fall, ramp: 300/s..30/m, for: 2s, arrivals: poisson }
+  - { name: after, pause: true, for: 1s }
 ";
 
 /// A shop that answers in one to nine milliseconds, twice as slow while it is warming up.
@@ -149,13 +176,14 @@ impl Walked {
         }
     }
 
+    /// Walks through a flow, and returns when that was done.
     fn walk(
         &mut self,
         scenario: &Scenario,
         schedule: &Schedule,
-        arrival: crate::schedule::Arrival,
+        arrival: Arrival,
         answer: &mut impl FnMut(Asked) -> Answer,
-    ) {
+    ) -> u64 {
         let flow = scenario.flow_of(scenario.seed(), arrival.number);
         let steps = scenario.flows()[flow].steps.len();
         self.ledger.phases[arrival.phase].arrivals += 1;
@@ -187,6 +215,7 @@ impl Walked {
                 break;
             }
         }
+        due
     }
 
     fn fail(&mut self, scenario: &Scenario, asked: Asked, exchange: &Exchange) {
@@ -218,17 +247,13 @@ impl Walked {
             .iter()
             .zip(self.ledger.phases)
             .enumerate()
-            .map(|(index, (phase, tally))| {
-                let LoadModel::Open { rate, arrivals } = phase.model;
-                PhaseRecord {
-                    name: phase.name.clone(),
-                    warmup: phase.warmup,
-                    rate,
-                    arrivals,
-                    duration_ns: phase.duration.as_nanos() as u64,
-                    tally,
-                    windows: self.windows.of_phase(index, self.grids[index]),
-                }
+            .map(|(index, (phase, tally))| PhaseRecord {
+                name: phase.name.clone(),
+                warmup: phase.warmup,
+                model: phase.model,
+                duration_ns: phase.duration.as_nanos() as u64,
+                tally,
+                windows: self.windows.of_phase(index, self.grids[index]),
             })
             .collect();
         let mut record = RunRecord {

@@ -8,6 +8,7 @@
 //! meaning within a version.
 
 mod audit;
+mod model;
 pub(crate) mod parts;
 mod read;
 
@@ -19,11 +20,13 @@ use crate::histogram::{DecodeError, Histogram};
 use crate::ledger::{Distribution, FlowTally, PhaseTally, StepTally};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{FlowNames, PhaseRecord, RunRecord};
+use crate::scenario::LoadModel;
 use crate::units::{Quantile, Rate};
 
+use model::WireModel;
 use parts::{
-    WireAudit, WireEncoded, WireEnvironment, WireScenario, WireTarget, WireValidity, arrivals_name,
-    outcome_counts, rate_fraction, status_counts,
+    WireAudit, WireEncoded, WireEnvironment, WireScenario, WireTarget, WireValidity,
+    outcome_counts, status_counts,
 };
 
 /// The format that is written, and the only one that is read.
@@ -118,10 +121,8 @@ struct WireRecord {
 struct WirePhase {
     name: String,
     warmup: bool,
-    model: String,
-    arrivals: String,
-    /// The offered rate as an exact fraction: arrivals, and the nanoseconds that they take.
-    offered_rate_exact: [u64; 2],
+    #[serde(flatten)]
+    model: WireModel,
     duration_ns: u64,
     #[serde(flatten)]
     figures: WireFigures,
@@ -359,7 +360,7 @@ impl WireRecord {
 impl WirePhase {
     fn new(phase: &PhaseRecord, names: &[FlowNames]) -> Self {
         let figures = WireFigures {
-            offered_rate: Some(phase.rate.per_second()),
+            offered_rate: phase.model.mean_rate(),
             achieved_rate: phase.achieved_rate(),
             request_rate: phase.request_rate(),
             ..WireFigures::new(&phase.tally, names)
@@ -367,9 +368,7 @@ impl WirePhase {
         Self {
             name: phase.name.clone(),
             warmup: phase.warmup,
-            model: "open".into(),
-            arrivals: arrivals_name(phase.arrivals).into(),
-            offered_rate_exact: rate_fraction(phase.rate),
+            model: WireModel::new(phase.model),
             duration_ns: phase.duration_ns,
             figures,
         }
@@ -378,30 +377,22 @@ impl WirePhase {
 
 /// The measured phases together; the offered rate is one figure only where they all have the same.
 fn total(record: &RunRecord) -> WireFigures {
-    let seconds: f64 = record
-        .measured()
-        .map(|phase| phase.duration_ns as f64 / 1e9)
-        .sum();
-    let mean = |rate: fn(&PhaseRecord) -> f64| {
-        let weighted: f64 = record
-            .measured()
-            .map(|phase| rate(phase) * phase.duration_ns as f64 / 1e9)
-            .sum();
-        if seconds > 0.0 {
-            weighted / seconds
-        } else {
-            0.0
-        }
-    };
-    let mut rates = record.measured().map(|phase| phase.rate);
-    let first = rates.next();
+    let mut rates = record.measured().map(|phase| match phase.model {
+        LoadModel::Open { rate, .. } => Some(rate),
+        _ => None,
+    });
+    let first = rates.next().flatten();
+    let total = record.total();
     WireFigures {
         offered_rate: first
-            .filter(|first| rates.all(|rate| rate == *first))
+            .filter(|&first| rates.all(|rate| rate == Some(first)))
             .map(Rate::per_second),
-        achieved_rate: mean(PhaseRecord::achieved_rate),
-        request_rate: mean(PhaseRecord::request_rate),
-        ..WireFigures::new(&record.total(), &record.flows)
+        achieved_rate: record.achieved_rate(),
+        request_rate: match record.measured_ns() {
+            0 => 0.0,
+            ns => total.due as f64 * 1e9 / ns as f64,
+        },
+        ..WireFigures::new(&total, &record.flows)
     }
 }
 

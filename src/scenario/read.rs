@@ -1,10 +1,12 @@
 //! From the tree of a scenario file to a scenario: keys, defaults and bounds.
 
+mod phases;
+
 use std::time::Duration;
 
 use super::status::StatusSet;
 use super::template::without_slots;
-use super::{Arrivals, Connections, Flow, LoadModel, Phase, Step, request};
+use super::{Connections, Flow, LoadModel, Phase, Step, request};
 use crate::document::{Fields, Keys, Kind, Node, Place, Walk, is_name};
 use crate::units::thousands;
 
@@ -35,16 +37,8 @@ const STEP_KEYS: Keys = Keys::new(
     &["think", "capture", "form"],
 );
 const CHECK_KEYS: Keys = Keys::new(&["status"], &["header", "body", "json"]);
-const PHASE_KEYS: Keys = Keys::new(
-    &["name", "rate", "for", "arrivals", "warmup"],
-    &["ramp", "users", "pause"],
-);
-
 /// The longest timeout: an hour, which is also the longest time that the histograms hold.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3_600);
-
-/// The longest phase: a week, a soak test.
-const MAX_PHASE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The most connections: beyond the ports that one address has.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -54,9 +48,6 @@ const MAX_WEIGHT: u64 = 1_000_000;
 
 /// The most steps of all flows together: every step has histograms of its own, and a table row.
 const MAX_STEPS: usize = 1_000;
-
-/// The most phases: beyond what anyone reads, and every one is measured apart.
-const MAX_PHASES: usize = 100;
 
 /// What a file says, its defaults filled in.
 pub(super) struct Content {
@@ -81,14 +72,15 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
     let timeout = optional(fields.get("timeout"), Duration::from_secs(10), |node| {
         walk.duration(node, "timeout", MAX_TIMEOUT)
     });
-    let connections = optional(fields.get("connections"), Connections::default(), |node| {
-        connections(walk, node)
-    });
     let headers = fields.get("headers");
     let checked = optional(headers, (), |node| request::check_headers(walk, node));
     // Headers that were refused once are not read, and refused, again for every step.
     let flows = flows(walk, fields, headers.filter(|_| checked.is_some()));
-    let phases = phases(walk, fields);
+    let phases = phases::read(walk, fields);
+    let usual = usual_connections(phases.as_deref().unwrap_or_default());
+    let connections = optional(fields.get("connections"), usual, |node| {
+        connections(walk, node, usual)
+    });
     checked?;
     version?;
     Some(Content {
@@ -101,8 +93,20 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
     })
 }
 
-fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Connections> {
+/// The connections of a scenario that does not say how many: no user of a closed phase waits for another's.
+fn usual_connections(phases: &[Phase]) -> Connections {
     let usual = Connections::default();
+    let users = phases.iter().map(|phase| match phase.model {
+        LoadModel::Closed { users } => users as usize,
+        _ => 0,
+    });
+    Connections {
+        max: users.fold(usual.max, usize::max),
+        ..usual
+    }
+}
+
+fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node, usual: Connections) -> Option<Connections> {
     let fields = walk.map(node, "`connections`", CONNECTION_KEYS)?;
     let max = optional(fields.get("max"), usual.max, |node| {
         walk.integer(node, "max", 1..=MAX_CONNECTIONS)
@@ -246,87 +250,6 @@ fn checks<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<StatusSet> {
     optional(fields.get("status"), StatusSet::default(), |node| {
         StatusSet::read(walk, node)
     })
-}
-
-fn phases<'d>(walk: &mut Walk<'d>, fields: Fields<'d>) -> Option<Vec<Phase>> {
-    let node = walk.required(fields, "the scenario", "phases")?;
-    let nodes = walk.list(node, "`phases`")?;
-    if nodes.len() > MAX_PHASES {
-        walk.refuse(node.place, format!("more than {MAX_PHASES} phases"));
-        return None;
-    }
-    let mut phases: Vec<Phase> = Vec::new();
-    for node in nodes {
-        let Some(phase) = phase(walk, node) else {
-            continue;
-        };
-        if phases.iter().any(|before| before.name == phase.name) {
-            walk.refuse(
-                name_place(node),
-                format!("two phases are called `{}`", phase.name),
-            );
-        }
-        phases.push(phase);
-    }
-    if phases.len() < nodes.len() {
-        return None;
-    }
-    if phases.iter().all(|phase| phase.warmup) {
-        let hint = "leave `warmup: true` out of the phase whose times you want";
-        walk.refuse_with_hint(node.place, "no phase is measured: all are warm-up", hint);
-        return None;
-    }
-    Some(phases)
-}
-
-fn phase<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Phase> {
-    let fields = walk.map(node, "a phase", PHASE_KEYS)?;
-    // Another load model was refused by its key: what else such a phase lacks is not its fault.
-    let mut other_models = PHASE_KEYS.later().iter();
-    if other_models.any(|key| fields.get(key).is_some()) {
-        return None;
-    }
-    let name = walk
-        .required(fields, "a phase", "name")
-        .and_then(|node| walk.name(node, "phase"));
-    let rate = walk
-        .required(fields, "a phase", "rate")
-        .and_then(|node| walk.rate(node, "rate"));
-    let duration = walk
-        .required(fields, "a phase", "for")
-        .and_then(|node| walk.duration(node, "for", MAX_PHASE));
-    let words = [
-        ("constant", Arrivals::Constant),
-        ("poisson", Arrivals::Poisson),
-    ];
-    let arrivals = optional(fields.get("arrivals"), Arrivals::Constant, |node| {
-        walk.word(node, "arrivals", &words)
-    });
-    let warmup = optional(fields.get("warmup"), false, |node| {
-        walk.boolean(node, "warmup")
-    });
-    let (model, duration) = (
-        LoadModel::Open {
-            rate: rate?,
-            arrivals: arrivals?,
-        },
-        duration?,
-    );
-    let phase = Phase {
-        name: name?,
-        model,
-        duration,
-        warmup: warmup?,
-    };
-    if phase.expected_arrivals() > Phase::MAX_ARRIVALS {
-        let message = format!(
-            "more than {} arrivals in one phase",
-            thousands(Phase::MAX_ARRIVALS)
-        );
-        walk.refuse_with_hint(fields.place(), message, "lower `rate` or `for`");
-        return None;
-    }
-    Some(phase)
 }
 
 /// What `read` makes of a value, or `usual` where there is none; none only if `read` refused the value.

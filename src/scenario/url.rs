@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::template::json_characters;
-use super::{Arrivals, Connections, Scenario};
+use super::{Connections, LoadModel, Scenario};
 use crate::document::Problems;
-use crate::units::{Rate, format_duration};
+use crate::units::format_duration;
 
 /// What the command line says about a run without a scenario file. Path, headers and body may hold `${…}`, as in a
 /// file; the host belongs to the target.
@@ -19,10 +19,8 @@ pub struct UrlRun {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Option<String>,
-    /// Requests over time.
-    pub rate: Rate,
-    /// How they are spread.
-    pub arrivals: Arrivals,
+    /// How load is made.
+    pub model: LoadModel,
     /// Of the measured phase, `main`.
     pub duration: Duration,
     /// Of the phase `warmup` before it; none, or 0: there is no such phase.
@@ -80,15 +78,9 @@ impl UrlRun {
         if let Some(body) = &self.body {
             yaml += &format!("        body: {}\n", quoted(body));
         }
-        let arrivals = match self.arrivals {
-            Arrivals::Constant => "constant",
-            Arrivals::Poisson => "poisson",
-        };
         let phase = |name, duration, warmup| {
-            let (rate, duration) = (self.rate, format_duration(duration));
-            format!(
-                "  - {{ name: {name}, rate: {rate}, for: {duration}, arrivals: {arrivals}, warmup: {warmup} }}\n"
-            )
+            let (load, duration) = (self.model.to_yaml(), format_duration(duration));
+            format!("  - {{ name: {name}, {load}, for: {duration}, warmup: {warmup} }}\n")
         };
         yaml += "phases:\n";
         if let Some(warmup) = self.warmup.filter(|warmup| !warmup.is_zero()) {
@@ -106,8 +98,9 @@ fn quoted(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Draw;
+    use super::super::{Arrivals, Draw};
     use super::*;
+    use crate::units::Rate;
 
     fn run() -> UrlRun {
         UrlRun {
@@ -115,13 +108,32 @@ mod tests {
             path: "/items/1?a=b".to_owned(),
             headers: Vec::new(),
             body: None,
-            rate: Rate::per_second_of(100).unwrap(),
-            arrivals: Arrivals::Constant,
+            model: LoadModel::Open {
+                rate: Rate::per_second_of(100).unwrap(),
+                arrivals: Arrivals::Poisson,
+            },
             duration: Duration::from_secs(10),
             warmup: None,
             timeout: Duration::from_secs(10),
             connections: Connections::default(),
             seed: 1,
+        }
+    }
+
+    #[test]
+    fn a_url_is_loaded_as_it_was_asked_for() {
+        let rate = |per_second| Rate::per_second_of(per_second).unwrap();
+        for model in [
+            run().model,
+            LoadModel::Ramp {
+                from: rate(3),
+                to: Rate::new(1, 3_600_000_000_000).unwrap(),
+                arrivals: Arrivals::Constant,
+            },
+            LoadModel::Closed { users: 500 },
+        ] {
+            let scenario = Scenario::for_url(&UrlRun { model, ..run() }).unwrap();
+            assert_eq!(scenario.phases()[0].model, model);
         }
     }
 

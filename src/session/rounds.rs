@@ -47,7 +47,9 @@ impl Request {
         let scenario = self.round(1)?;
         let measured: Option<&Phase> = scenario.measured_phases().next();
         let phase = measured.expect("a round measures one phase");
-        let LoadModel::Open { rate, arrivals } = phase.model;
+        let LoadModel::Open { rate, arrivals } = phase.model else {
+            unreachable!("a round measures a phase with a rate");
+        };
         Ok(Plan {
             scenario: ScenarioIdentity {
                 name: self.scenario.name().into(),

@@ -18,7 +18,7 @@ use crate::run_record::resources::Resources;
 use crate::run_record::{
     FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
-use crate::scenario::{LoadModel, Scenario};
+use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
@@ -195,7 +195,7 @@ fn host(target: &Target) -> HeaderValue {
 /// From the start of the first measured phase to the end of the last, in nanoseconds from the start of the run.
 fn measured_span(scenario: &Scenario, schedule: &Schedule) -> (u64, u64) {
     let measured =
-        || (0..scenario.phases().len()).filter(|&index| !scenario.phases()[index].warmup);
+        || (0..scenario.phases().len()).filter(|&index| scenario.phases()[index].is_measured());
     let from = measured()
         .next()
         .map_or(0, |index| schedule.bounds(index).0);
@@ -246,12 +246,10 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
         .filter(|(index, _)| schedule.bounds(*index).0 < loaded.ended || *index == 0)
         .map(|(index, (phase, tally))| {
             let (start, end) = schedule.bounds(index);
-            let LoadModel::Open { rate, arrivals } = phase.model;
             PhaseRecord {
                 name: phase.name.clone(),
                 warmup: phase.warmup,
-                rate,
-                arrivals,
+                model: phase.model,
                 duration_ns: end.min(loaded.ended).saturating_sub(start),
                 tally: tally.clone(),
                 windows: loaded.windows.of_phase(index, loaded.grids[index]),

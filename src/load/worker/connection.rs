@@ -49,9 +49,9 @@ impl Worker {
             let begun = self.clock.now();
             let opened = self.connect().await;
             let now = self.clock.now();
-            let state = &mut *self.state.borrow_mut();
-            let error = match opened {
+            match opened {
                 Ok(stream) => {
+                    let state = &mut *self.state.borrow_mut();
                     state.opening -= 1;
                     state.opened += 1;
                     state.reopened += u64::from(replaced);
@@ -61,25 +61,34 @@ impl Worker {
                     self.mind_quiet(state);
                     return true;
                 }
-                Err(error) => error,
-            };
-            state.ran_out = state.ran_out.take().or_else(|| exhausted(&error));
-            let job = state.next_job();
-            if let Some(job) = job {
-                let ending = Ending {
-                    sent: None,
-                    done: now,
-                    outcome: Outcome::ConnectError,
-                    status: None,
-                    words: &format_args!("connecting: {error}"),
-                };
-                self.absorb(state, self.flight(job), &ending);
+                Err(error) => {
+                    if !self.refused(&mut self.state.borrow_mut(), now, &error) {
+                        return false;
+                    }
+                }
             }
-            if job.is_none() || state.queue.is_empty() {
-                state.opening -= 1;
-                return false;
-            }
+            // A refusal may come at once, and the next, and closed users ask again at once.
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// Ends the job that waits longest, for which no connection could be opened; whether another waits.
+    fn refused(&self, state: &mut State, now: u64, error: &io::Error) -> bool {
+        state.ran_out = state.ran_out.take().or_else(|| exhausted(error));
+        let job = state.next_job();
+        if let Some(job) = job {
+            let ending = Ending {
+                sent: None,
+                done: now,
+                outcome: Outcome::ConnectError,
+                status: None,
+                words: &format_args!("connecting: {error}"),
+            };
+            self.absorb(state, self.flight(job), &ending);
+        }
+        let more = job.is_some() && !state.queue.is_empty();
+        state.opening -= u64::from(!more);
+        more
     }
 
     /// Connects, with `TCP_NODELAY`, within the time that the scenario gives.

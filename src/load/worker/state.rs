@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) in_use: usize,
     pub(super) connections: usize,
     pub(super) stage: Stage,
+    /// Users of closed phases who will start a flow, or are in one.
+    pub(super) users: u64,
     /// Whether load was stopped before the schedule's end.
     pub(super) stopped: bool,
     /// Whether what is in flight is to end at once.
@@ -113,6 +115,7 @@ impl State {
             in_use: 0,
             connections,
             stage: Stage::Preparing,
+            users: 0,
             stopped: false,
             aborted: false,
             traffic: Traffic::default(),

@@ -3,25 +3,49 @@
 use super::{QUANTILES, View, quantile_columns};
 use crate::exchange::Outcomes;
 use crate::ledger::{FlowTally, StepTally};
+use crate::report::figures::load;
 use crate::report::layout::{Column, Grid, Page};
 use crate::run_record::{FlowNames, PhaseRecord};
+use crate::scenario::LoadModel;
 use crate::units::{thousands, three_digits};
 
 /// The tables, each where it says more than the totals do, in the order of the scenario.
 pub(super) fn tables(view: &View, page: &mut Page) {
     let steps: usize = view.record.flows.iter().map(|flow| flow.steps.len()).sum();
-    let several = [view.record.phases.len() > 1, steps > 1];
-    for (table, _) in [phases(view), flows(view)]
-        .iter()
-        .zip(several)
-        .filter(|(_, several)| *several)
-    {
+    let (several_phases, several_steps) = (view.record.phases.len() > 1, steps > 1);
+    if several_phases {
         page.blank();
-        page.grid(table);
+        page.grid(&phases(view));
     }
-    if several.contains(&true) {
+    closed(view, page);
+    if several_steps {
+        page.blank();
+        page.grid(&flows(view));
+    }
+    if several_phases || several_steps {
         page.blank();
     }
+}
+
+/// What the figures of closed phases, right above, do not say.
+fn closed(view: &View, page: &mut Page) {
+    let closed = view
+        .record
+        .measured()
+        .filter(|phase| matches!(phase.model, LoadModel::Closed { .. }));
+    let names: Vec<&str> = closed.map(|phase| phase.name.as_str()).collect();
+    if names.is_empty() {
+        return;
+    }
+    let which = match view.record.phases.len() {
+        1 => String::new(),
+        _ => format!("{}: ", names.join(", ")),
+    };
+    let words = format!(
+        "{which}each user waits for its answer before it asks again, so a slow target is asked less. \
+         No claim is made about users who would have come meanwhile"
+    );
+    page.labelled("closed", &[&words]);
 }
 
 fn phases(view: &View) -> Grid {
@@ -35,7 +59,7 @@ fn phases(view: &View) -> Grid {
     let mut grid = Grid::new(columns);
     for phase in &view.record.phases {
         let cells = phase_cells(view, phase);
-        if phase.warmup {
+        if phase.warmup || !phase.offers_load() {
             grid.dim_row(cells);
         } else {
             grid.row(cells);
@@ -45,14 +69,26 @@ fn phases(view: &View) -> Grid {
 }
 
 fn phase_cells(view: &View, phase: &PhaseRecord) -> Vec<String> {
-    let name = if phase.warmup {
-        format!("{} (warm-up)", phase.name)
-    } else {
-        phase.name.clone()
+    // A rate stands in the next column.
+    let model = (!matches!(phase.model, LoadModel::Open { .. })).then(|| load(phase.model));
+    let warmup = (phase.warmup && phase.offers_load()).then(|| "warm-up".to_owned());
+    let what: Vec<String> = [warmup, model].into_iter().flatten().collect();
+    let name = match what.is_empty() {
+        true => phase.name.clone(),
+        false => format!("{} ({})", phase.name, what.join("; ")),
     };
-    let rates = [phase.achieved_rate(), phase.arrival_rate()]
-        .map(three_digits)
-        .join(" of ");
+    if !phase.offers_load() && phase.tally.due == 0 {
+        let nothing = std::iter::repeat_n(String::new(), 3 + quantile_columns("").len());
+        return std::iter::once(name).chain(nothing).collect();
+    }
+    let rates = match phase.model {
+        LoadModel::Open { .. } | LoadModel::Ramp { .. } => {
+            let rates = [phase.achieved_rate(), phase.arrival_rate()];
+            rates.map(three_digits).join(" of ")
+        }
+        LoadModel::Closed { .. } => three_digits(phase.achieved_rate()),
+        LoadModel::Pause => String::new(),
+    };
     let response = phase.tally.response();
     let mut cells = vec![name, rates];
     cells.extend(counts(&phase.tally.outcomes()));

@@ -7,9 +7,12 @@ use crate::compare::Comparison;
 use crate::compare::fixtures::{arm_run, comparison, plan};
 use crate::exchange::Outcome;
 use crate::report::Options;
-use crate::run_record::fixtures::{Answer, MS, SHOP, audit, ok, record, shop, spread, url_yaml};
+use crate::run_record::fixtures::{
+    Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread, url_yaml,
+};
 use crate::run_record::resources::Resources;
 use crate::run_record::{Audit, RunRecord};
+use crate::scenario::LoadModel;
 
 const PLAIN: Options = Options {
     width: 120,
@@ -119,6 +122,168 @@ fn phases_steps_and_journeys() {
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
       valid      tailmark was 0.02 ms late at p99 and used 4 % of one core
       audit      ok: balances unchanged · keys 614 · transfers 614
+    ");
+}
+
+/// One phase of a bare URL, of a service that answers in 0.3 to 2 ms.
+fn url_with(load: &str, duration: &str) -> RunRecord {
+    let yaml = url_yaml("1/s", duration).replace("rate: 1/s", load);
+    record("url", &yaml, |asked| {
+        ok(300_000 + spread(asked.arrival, 17 * MS / 10))
+    })
+}
+
+#[test]
+fn users_who_wait() {
+    let mut record = url_with("users: 50", "1s");
+    assert_snapshot!(at(120, &record), @r"
+    GET http://127.0.0.1:8080/items/1    50 users, closed, 1 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   40,592 due · 40,592 ok · 0 failed     40,592/s · 16.7 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    1.17   1.85   2.00    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98    2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      closed     each user waits for its answer before it asks again, so a slow target is asked less. No claim is made about
+                 users who would have come meanwhile
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 10.1 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 90 % of one core
+    ");
+    assert_snapshot!(at(80, &record), @r"
+    GET http://127.0.0.1:8080/items/1
+      50 users, closed, 1 s · up to 256 connections, 14 used · process 4242
+      axum-service
+      requests   40,592 due · 40,592 ok · 0 failed     40,592/s · 16.7 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    1.17   1.85   2.00    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98    2.00   2.00   since it was sent
+                 wait p99 0.00, lag p99 0.02
+      closed     each user waits for its answer before it asks again, so a slow
+                 target is asked less. No claim is made about users who would have
+                 come meanwhile
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 10.1 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 90 % of one core
+    ");
+    assert_eq!(record.validity.notes, []);
+    record.phases[0].model = LoadModel::Closed { users: 1 };
+    assert!(at(120, &record).contains("    1 user, closed, 1 s"));
+}
+
+#[test]
+fn ramps() {
+    assert_snapshot!(at(120, &url_with("ramp: 100/s..2k/s", "10s")), @r"
+    GET http://127.0.0.1:8080/items/1
+      100/s..2,000/s ramp, 10 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   10,500 due · 10,500 ok · 0 failed     1,050/s of 1,050/s · 4.33 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    1.17   1.85   2.00    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98    2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 39.0 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+    let poisson = at(
+        80,
+        &url_with("ramp: 2000/s..30/m, arrivals: poisson", "10s"),
+    );
+    assert!(
+        poisson.contains("2,000/s..30/m poisson ramp, 10 s"),
+        "{poisson}"
+    );
+}
+
+#[test]
+fn every_load_model_side_by_side() {
+    let record = record("models", MODELS, shop);
+    assert_snapshot!(at(120, &record), @r"
+    models on axum    4 phases, 12 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   13,713 due · 13,713 ok · 0 failed     914/s · 5.80 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    5.05   8.24   8.95    9.02   9.02   since each request was due
+      service     5.03   8.22   8.93    8.99   9.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+
+      phase                             arrivals/s   requests   failed   ms p50    p90    p99   p99.9    max
+      warm (warm-up; 4 users, closed)          280        369        0     10.5   16.6   17.8     n/a   18.0
+      climb (100/s..400/s ramp)         250 of 250      1,266        0     5.15   8.27   8.95     n/a   9.02
+      rest (pause)
+      crowd (20 users, closed)               3,026     11,351        0     5.04   8.24   8.95    9.02   9.02
+      steady                            202 of 200        741        0     4.96   8.21   8.95     n/a   9.02
+      fall (300/s..30/m poisson ramp)   144 of 144        355        0     5.05   8.26    n/a     n/a   9.01
+      after (pause)
+      closed     crowd: each user waits for its answer before it asks again, so a slow target is asked less. No claim is
+                 made about users who would have come meanwhile
+
+      flow/step             requests   failed   ms p50    p90    p99   p99.9    max
+      read/GET-items           8,234        0     5.04   8.24   8.95    9.02   9.02
+      write/POST-items         2,739        0     4.98   8.17   8.94     n/a   9.02
+      write/back               2,740        0     5.12   8.30   8.97     n/a   9.02
+        write journey    2,740 walks              10.1   13.3   14.8     n/a   17.0
+
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 29.9 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 6 % of one core
+    ");
+    assert_snapshot!(at(80, &record), @r"
+    models on axum
+      4 phases, 12 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   13,713 due · 13,713 ok · 0 failed     914/s · 5.80 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    5.05   8.24   8.95    9.02   9.02   since each request was due
+      service     5.03   8.22   8.93    8.99   9.00   since it was sent
+                 wait p99 0.00, lag p99 0.02
+
+      phase                             arrivals/s   requests   failed   ms p50    p99    max
+      warm (warm-up; 4 users, closed)          280        369        0     10.5   17.8   18.0
+      climb (100/s..400/s ramp)         250 of 250      1,266        0     5.15   8.95   9.02
+      rest (pause)
+      crowd (20 users, closed)               3,026     11,351        0     5.04   8.95   9.02
+      steady                            202 of 200        741        0     4.96   8.95   9.02
+      fall (300/s..30/m poisson ramp)   144 of 144        355        0     5.05    n/a   9.01
+      after (pause)
+      closed     crowd: each user waits for its answer before it asks again, so a
+                 slow target is asked less. No claim is made about users who would
+                 have come meanwhile
+
+      flow/step             requests   failed   ms p50    p90    p99   p99.9    max
+      read/GET-items           8,234        0     5.04   8.24   8.95    9.02   9.02
+      write/POST-items         2,739        0     4.98   8.17   8.94     n/a   9.02
+      write/back               2,740        0     5.12   8.30   8.97     n/a   9.02
+        write journey    2,740 walks              10.1   13.3   14.8     n/a   17.0
+
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 29.9 ms per 1,000
+                 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 6 % of one core
+    ");
+}
+
+#[test]
+fn users_with_several_steps() {
+    let one_phase: String = MODELS
+        .lines()
+        .filter(|line| !line.contains("for:") || line.contains("crowd"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let record = record("models", &one_phase, shop);
+    assert_snapshot!(at(120, &record), @r"
+    models on axum    20 users, closed ≈ 1,876 requests/s, 3 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   5,627 due · 5,627 ok · 0 failed     1,492/s · 2.32 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    10.0   16.4   17.9    18.0   18.0   since each request was due
+      service     9.99   16.4   17.8    18.0   18.0   since it was sent      (wait p99 0.00, lag p99 0.02)
+      closed     each user waits for its answer before it asks again, so a slow target is asked less. No claim is made about
+                 users who would have come meanwhile
+
+      flow/step             requests   failed   ms p50    p90    p99   p99.9    max
+      read/GET-items           3,329        0     10.1   16.5   17.9     n/a   18.0
+      write/POST-items         1,149        0     9.72   16.4   17.9     n/a   18.0
+      write/back               1,149        0     9.87   16.3   17.8     n/a   18.0
+        write journey    1,149 walks              19.8   26.6   29.6     n/a   29.9
+
+      target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 72.9 ms per 1,000 requests · ready after 3.21 ms
+                 /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 30 % of one core
     ");
 }
 

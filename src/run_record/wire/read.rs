@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::parts::{WireEncoded, arrivals_named, believable, outcomes_of};
+use super::parts::{WireEncoded, believable, outcomes_of};
 use super::{
     FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WirePhase, WireRecord,
     WireResources, WireSeries, WireStep, WireWindow,
@@ -14,7 +14,6 @@ use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
     Connections, Failure, FlowNames, Generator, PhaseRecord, RunRecord, Traffic,
 };
-use crate::units::Rate;
 use crate::windows::Window;
 
 pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
@@ -178,11 +177,7 @@ fn flow_names(wire: &WireRecord) -> Result<Vec<FlowNames>, ReadError> {
 }
 
 fn phase_record(wire: WirePhase, flows: &[FlowNames]) -> Result<PhaseRecord, ReadError> {
-    let [count, per_ns] = wire.offered_rate_exact;
-    let Some(rate) = Rate::new(count, per_ns) else {
-        return contradiction(&format!("phase {} has an impossible rate", wire.name));
-    };
-    let arrivals = arrivals_named(&wire.arrivals).map_err(ReadError::Contradiction)?;
+    let model = wire.model.into_model().map_err(ReadError::Contradiction)?;
     let steps: Vec<usize> = flows.iter().map(|flow| flow.steps.len()).collect();
     let mut tally = PhaseTally::new(&steps);
     for (place, what, count) in [
@@ -223,8 +218,7 @@ fn phase_record(wire: WirePhase, flows: &[FlowNames]) -> Result<PhaseRecord, Rea
     Ok(PhaseRecord {
         name: wire.name,
         warmup: wire.warmup,
-        rate,
-        arrivals,
+        model,
         duration_ns: wire.duration_ns,
         tally,
         windows: Vec::new(),

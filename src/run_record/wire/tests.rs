@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::exchange::Outcome;
 use crate::run_record::Audit;
-use crate::run_record::fixtures::{Answer, MS, SHOP, audit, ok, record, shop, spread};
+use crate::run_record::fixtures::{Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread};
 
 /// Two flows over two phases, few enough requests to be drawn many times.
 const SMALL: &str = "\
@@ -91,6 +91,22 @@ fn saved() -> Value {
     serde_json::from_str(&record.saved_json()).unwrap()
 }
 
+#[test]
+fn every_load_model_reads_back_the_same() {
+    let given = record("models", MODELS, shop);
+    let read = RunRecord::from_json(&given.saved_json()).unwrap();
+    assert_eq!(read, given);
+    let crowd: Value = serde_json::from_str(&given.summary_json()).unwrap();
+    let crowd = &crowd["phases"][3];
+    assert_eq!(crowd["model"], "closed");
+    assert_eq!(crowd["offered_rate"], Value::Null);
+    for users in [0, 100_001] {
+        let mut damaged: Value = serde_json::from_str(&given.saved_json()).unwrap();
+        damaged["phases"][3]["users"] = json!(users);
+        assert!(refusal(&damaged).contains("not as its model `closed` is"));
+    }
+}
+
 /// The message, with what caused it.
 fn refusal(damaged: &Value) -> String {
     use std::error::Error as _;
@@ -125,12 +141,22 @@ fn damaged_and_contradicting_files_are_refused() {
         (
             "/phases/0/offered_rate_exact",
             json!([0, 1]),
-            "phase warm has an impossible rate",
+            "0 every 1 ns is an impossible rate",
         ),
         (
             "/phases/0/arrivals",
             json!("weekly"),
             "unknown arrivals `weekly`",
+        ),
+        (
+            "/phases/0/model",
+            json!("closed"),
+            "a phase is not as its model `closed` is",
+        ),
+        (
+            "/phases/1/users",
+            json!(5),
+            "a phase is not as its model `open` is",
         ),
         ("/phases/1/due_count", json!(7), "7 due"),
         (
