@@ -1,7 +1,8 @@
 //! The command line: what was typed, what it means, and the exit code. It and [`crate::progress`] alone write to the
 //! terminal.
 //!
-//! Standard output carries results, standard error everything else. Exit codes: 0; 2 usage or tool error; 4 nothing
+//! Standard output carries results, standard error everything else. Exit codes: 0; 1 what was checked is
+//! wrong; 2 usage or tool error; 4 nothing
 //! could be measured; 130 interrupted.
 
 mod args;
@@ -9,8 +10,10 @@ mod check;
 mod compare;
 mod failure;
 mod keep;
+mod oracle;
 mod report;
 mod run;
+mod verify;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -42,6 +45,8 @@ enum Outcome {
     Done,
     /// A file has errors, which have been printed.
     Refused,
+    /// What was checked is not as it should be, which has been printed.
+    Wrong,
     /// No exchange was ok, so there is nothing to act on.
     NothingMeasured,
     /// Ended early on request; what was measured is saved and printed.
@@ -52,6 +57,7 @@ impl Outcome {
     fn code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Done => 0,
+            Self::Wrong => 1,
             Self::Refused => 2,
             Self::NothingMeasured => 4,
             Self::Interrupted => 130,
@@ -65,6 +71,8 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         Command::Compare(args) => with_runtime(compare::compare(args)),
         Command::Report(args) => report::report(&args),
         Command::Check(args) => check::check(&args),
+        Command::Verify(args) => with_runtime(verify::verify(args)),
+        Command::Oracle(args) => with_runtime(oracle::oracle(args)),
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Event<'a> {
     Started {
         /// Name and length in nanoseconds of each phase.
         phases: &'a [(String, u64)],
+        /// The schedule's zero, as a reading of the machine's monotonic clock in nanoseconds.
+        start_ns: u64,
     },
     /// A worker has handed over what it saw of a window.
     Window(&'a Part),

@@ -9,10 +9,10 @@
 //!
 //! - Core, each using only what stands before it: [`units`], [`random`], [`validity`], [`document`], [`scenario`],
 //!   [`target_spec`], [`schedule`], [`exchange`], [`histogram`], [`windows`], [`event`], [`ledger`], [`stats`],
-//!   [`run_record`], [`compare`], [`report`].
+//!   [`run_record`], [`compare`], [`report`], [`script`], [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`probe`]
 //!   (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
-//!   [`progress`]; only [`session`] uses the others, and [`cli`] uses the session.
+//!   [`progress`], [`oracle`] (a server with a script); only [`session`] uses the others, and [`cli`] uses the session.
 
 pub mod archive;
 mod child;
@@ -26,6 +26,7 @@ pub mod histogram;
 pub mod ledger;
 pub mod load;
 pub mod machine;
+pub mod oracle;
 pub mod probe;
 pub mod progress;
 pub mod random;
@@ -33,6 +34,7 @@ pub mod report;
 pub mod run_record;
 pub mod scenario;
 pub mod schedule;
+pub mod script;
 pub mod session;
 pub mod stats;
 pub mod stores;
@@ -42,4 +44,5 @@ pub mod target_spec;
 mod test_child;
 pub mod units;
 pub mod validity;
+pub mod verification;
 pub mod windows;

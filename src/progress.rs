@@ -73,7 +73,7 @@ impl Progress {
         match (&self.view, event) {
             (View::Quiet, _) => {}
             (View::Line { bar, .. }, Event::Step(step)) => bar.set_message((*step).to_owned()),
-            (View::Line { bar, load }, Event::Started { phases }) => {
+            (View::Line { bar, load }, Event::Started { phases, .. }) => {
                 let mut end = 0;
                 let phases = phases.iter().map(|(name, length)| {
                     end += length;

@@ -20,6 +20,8 @@ pub enum Stream {
     Order = 5,
     /// When a user of a closed phase starts its first flow.
     Stagger = 6,
+    /// What a scripted server does with a request.
+    Script = 32,
 }
 
 /// 64 uniform bits for `keys` in `stream` under `seed`.

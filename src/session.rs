@@ -1,11 +1,13 @@
 //! From a plan to a record: starts what a measurement needs, measures, and leaves nothing behind.
 //!
 //! The only module of the rim that uses all the others. [`Stage`] stands for a whole command: the stores, seeded once.
-//! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several.
+//! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
+//! measures a target that is known.
 
 pub mod rounds;
 pub mod run;
 pub mod shutdown;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,7 @@ use crate::target::TargetError;
 use crate::target_spec::{CommandLine, TargetSpec};
 
 use shutdown::{Interrupted, Shutdown};
+use verify::VerifyError;
 
 /// Told of what happens.
 pub type Watcher<'a> = &'a mut dyn FnMut(Event<'_>);
@@ -65,6 +68,9 @@ pub enum SessionError {
     /// Two arms cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// The oracle that tailmark is held against.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
 }
 
 impl Stage {

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The core, in order: each module uses only modules before it.
-const CORE: [&str; 16] = [
+const CORE: [&str; 18] = [
     "units",
     "random",
     "validity",
@@ -27,15 +27,18 @@ const CORE: [&str; 16] = [
     "run_record",
     "compare",
     "report",
+    "script",
+    "verification",
 ];
 
 /// The rim: uses the core, and of the rim only what stands beside it here.
-const RIM: [(&str, &[&str]); 11] = [
+const RIM: [(&str, &[&str]); 12] = [
     ("load", &[]),
     ("data", &[]),
     ("machine", &[]),
     ("archive", &[]),
     ("progress", &[]),
+    ("oracle", &[]),
     // What stores and targets stand on: a child process that is ours to end.
     ("child", &[]),
     ("probe", &[]),
@@ -43,12 +46,14 @@ const RIM: [(&str, &[&str]); 11] = [
     ("stores", &["child"]),
     (
         "session",
-        &["load", "machine", "archive", "probe", "target", "stores"],
+        &[
+            "load", "machine", "archive", "probe", "target", "stores", "child",
+        ],
     ),
     (
         "cli",
         &[
-            "session", "archive", "data", "machine", "progress", "probe", "target",
+            "session", "archive", "data", "machine", "progress", "probe", "target", "oracle",
         ],
     ),
 ];

@@ -194,6 +194,52 @@ phases:
 }
 
 #[test]
+fn closed_users_start_again_when_their_last_flow_has_ended() {
+    let asked = |workers: &str| {
+        let server = Scripted::start(|_| Reply::Slow(Duration::from_millis(2)));
+        let url = format!("{}/${{seq}}", server.url());
+        let words = ["run", &url, "--json", "--no-save", "-u", "4", "-n", "50"];
+        let ran = Tool::new().run(&[&words[..], &["-d", "30s", "--workers", workers]].concat());
+        let record = ran.json(0);
+        let phase = &record["phases"][0];
+        assert_eq!(phase["model"], "closed");
+        assert_eq!(phase["due_count"], 50);
+        assert_eq!(phase["outcomes"]["ok"], 50);
+        assert!(record["connections"]["peak_in_use"].as_u64().unwrap() <= 4);
+        // A user who waits is no backlog, however slow the target.
+        assert_eq!(record["validity"]["notes"], Value::Array(Vec::new()));
+        server.asked()
+    };
+    let one = asked("1");
+    assert_eq!(one.len(), 50);
+    // Users share a limit, so that what each asks does not depend on which of them was quicker.
+    assert_eq!(one, asked("2"));
+}
+
+#[test]
+fn closed_users_end_with_their_phase_and_leave_the_rest_to_others() {
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    tool.write(
+        "mixed.yaml",
+        "tailmark: 1\nflows: { f: { steps: [get: /] } }\nphases:\n  - { name: users, users: 3, for: 300ms }\n  \
+         - { name: rest, pause: true, for: 200ms }\n  - { name: open, ramp: 100/s..300/s, for: 500ms }\n",
+    );
+    let url = server.url();
+    let ran = tool.run(&["run", "mixed.yaml", "--target", &url, "--json", "--no-save"]);
+    let record = ran.json(0);
+    let phases = record["phases"].as_array().unwrap();
+    assert_eq!(phases.len(), 3);
+    assert!(phases[0]["due_count"].as_u64().unwrap() >= 3);
+    assert_eq!(phases[1]["due_count"], 0);
+    // The integral of the rate.
+    assert_eq!(phases[2]["due_count"], 100);
+    for phase in phases {
+        assert_eq!(phase["due_count"], phase["outcomes"]["ok"], "{phase}");
+    }
+}
+
+#[test]
 fn the_same_seed_sends_the_same_bytes_whatever_the_number_of_workers() {
     let asked = |workers: &str, seed: &str| {
         let server = Scripted::start(|_| Reply::Status(200));

@@ -6,7 +6,11 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use tailmark::{exchange, ledger, scenario, schedule, validity, windows};
+use tailmark::verification::peers::{Model, Reported};
+use tailmark::verification::{
+    Answers, Figures, Found, Late, PeerFound, Seen, Verification, scripts,
+};
+use tailmark::{exchange, ledger, scenario, schedule, units, validity, windows};
 
 // The scripted records of the library's own tests, which name the library's modules as `crate::…`.
 #[path = "../src/compare/fixtures.rs"]
@@ -28,6 +32,7 @@ use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, ok, record, shop};
 
 const RUN: &str = include_str!("../docs/schemas/run-1.json");
 const COMPARE: &str = include_str!("../docs/schemas/compare-1.json");
+const VERIFY: &str = include_str!("../docs/schemas/verify-1.json");
 
 #[test]
 fn a_run_and_its_summary_are_as_described() {
@@ -73,6 +78,61 @@ fn a_comparison_is_as_described() {
     check(COMPARE, &parsed(&comparison.to_json()));
     let before = compare::Comparison::new(plan(2), "2026-11-23T07:41:00Z".into());
     check(COMPARE, &parsed(&before.to_json()));
+}
+
+#[test]
+fn a_verification_is_as_described() {
+    let rate = units::Rate::per_second_of(1_000).unwrap();
+    let seen = Seen {
+        times: Some(Figures {
+            quantiles: [MS, MS, 2 * MS, 700 * MS],
+            max: 800 * MS,
+        }),
+        answers: Answers::default(),
+    };
+    let reported = Reported {
+        p50: MS,
+        p99: 2 * MS,
+    };
+    let peer = |reported| PeerFound {
+        name: "wrk",
+        model: Model::Closed,
+        requests: 70_000,
+        truth: reported,
+        reported: reported.ok_or_else(|| "it did not end in time".into()),
+    };
+    let found = Found {
+        scripted: scripts::all(rate).remove(0),
+        due: 1_000,
+        missing: 1,
+        strays: 0,
+        truth: seen,
+        measured: seen,
+        late: Some(Late {
+            p50: 30_000,
+            p99: 60_000,
+            max: MS,
+        }),
+        validity: validity::Validity::default(),
+        earlier: vec![vec!["p99 3.20 ms is 3.00 ms".into()]],
+        peers: vec![peer(Some(reported)), peer(None)],
+    };
+    let nothing = Found {
+        measured: Seen {
+            times: None,
+            ..seen
+        },
+        late: None,
+        ..found.clone()
+    };
+    let verification = Verification {
+        rate,
+        duration: std::time::Duration::from_secs(5),
+        found: vec![found, nothing],
+        not_installed: vec!["k6"],
+        environment: run().environment,
+    };
+    check(VERIFY, &parsed(&verification.to_json()));
 }
 
 /// One request in a hundred is refused, and one is never answered.

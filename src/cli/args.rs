@@ -1,5 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
+mod trust;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +14,8 @@ use clap::{
 
 use crate::scenario::Phase;
 use crate::units::{Rate, parse_duration};
+
+pub(super) use trust::{OracleArgs, VerifyArgs};
 
 /// Columns of a table that is not printed on a terminal.
 pub(super) const WIDTH: usize = 100;
@@ -62,6 +66,10 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Find what is wrong with scenario and target files
     Check(CheckArgs),
+    /// Hold what tailmark reports against what is true
+    Verify(VerifyArgs),
+    /// Serve as a script says, and write down what was done
+    Oracle(Box<OracleArgs>),
 }
 
 /// Flags of every command.

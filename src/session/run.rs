@@ -147,7 +147,10 @@ async fn measure(
             (phase.name.clone(), end - start)
         })
         .collect();
-    watch(Event::Started { phases: &phases });
+    watch(Event::Started {
+        phases: &phases,
+        start_ns: start,
+    });
 
     let (from, to) = measured_span(&scenario, &schedule);
     let bracket = async {
