@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::coop::unconstrained;
 
-use super::clock::{Clock, thread_cpu};
+use super::clock::{Clock, monotonic, thread_cpu};
 use super::http1::{Answer, Failure as NoResponse, Layout};
 use super::pacer::Pacer;
 use super::queue::Job;
@@ -102,6 +102,10 @@ async fn work(setup: Setup) -> io::Result<Report> {
         worker.state.borrow_mut().stopped = true;
         return Ok(worker.report(0, 0, 0.0));
     };
+    // The worker's clock stands at zero until the start, and what is due at zero is not due before.
+    while monotonic() < start {
+        worker.pacer.wait(start).await?;
+    }
     worker.clock.start_at(start);
     worker.state.borrow_mut().stage = Stage::Offering;
     worker.plan_users(setup.index);
