@@ -41,13 +41,17 @@ struct Span {
 /// What is known of a phase's arrivals beforehand.
 #[derive(Debug, Clone, Copy)]
 enum Plan {
-    /// The k-th is due after floor(k · per / count) ns.
-    Even(Rate),
+    /// The k-th is due after floor(k · per / count) ns: a gap of so many whole ones, and a rest in `1 / count` ns.
+    Even {
+        gap: u64,
+        rest: u64,
+        count: u64,
+    },
     /// Exponential gaps around the rate's.
     Random(Rate),
     /// One for each of a ramp's arrivals.
     RampEven(Ramp),
-    /// One for each arrival of a Poisson process of rate one, on the axis of the ramp's arrivals: Cinlar's inversion,
+    /// One for each arrival of a Poisson process of rate one, on the axis of the ramp's arrivals: Çınlar's inversion,
     /// which makes a process with the ramp's rate of it.
     RampRandom(Ramp),
     /// Users who come when they are done.
@@ -83,7 +87,7 @@ pub struct Cursor {
 struct Place {
     /// Nanoseconds from the phase's start to the arrival.
     offset: u64,
-    /// What the offset leaves out: of an even plan in `1 / rate.count()` ns; of a ramp, how much of it has come.
+    /// What the offset leaves out: of an even plan in `1 / count` ns; of a ramp, how much of it has come.
     remainder: u64,
     /// The arrival, from 0.
     index: u64,
@@ -208,7 +212,7 @@ impl Schedule {
     fn first(&self, phase: usize) -> Option<Place> {
         let place = Place::default();
         match self.phases[phase].plan {
-            Plan::Even(_) | Plan::RampEven(_) => Some(place),
+            Plan::Even { .. } | Plan::RampEven(_) => Some(place),
             Plan::Random(_) | Plan::RampRandom(_) => Some(self.after_gap(phase, place)),
             Plan::Users(_) | Plan::Nothing => None,
         }
@@ -218,12 +222,11 @@ impl Schedule {
     fn after(&self, phase: usize, mut place: Place) -> Place {
         place.index += 1;
         match &self.phases[phase].plan {
-            Plan::Even(rate) => {
+            Plan::Even { gap, rest, count } => {
                 // Carried as quotient and remainder, and so exact for ever.
-                let (count, per) = (rate.count(), rate.per_ns());
-                place.offset += per / count;
-                place.remainder += per % count;
-                if place.remainder >= count {
+                place.offset += gap;
+                place.remainder += rest;
+                if place.remainder >= *count {
                     place.remainder -= count;
                     place.offset += 1;
                 }
@@ -265,7 +268,11 @@ impl Plan {
     fn of(model: LoadModel, length: u64) -> Self {
         match model {
             LoadModel::Open { rate, arrivals } => match arrivals {
-                Arrivals::Constant => Self::Even(rate),
+                Arrivals::Constant => Self::Even {
+                    gap: rate.per_ns() / rate.count(),
+                    rest: rate.per_ns() % rate.count(),
+                    count: rate.count(),
+                },
                 Arrivals::Poisson => Self::Random(rate),
             },
             LoadModel::Ramp { from, to, arrivals } => {
