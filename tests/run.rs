@@ -197,12 +197,15 @@ phases:
 fn closed_users_start_again_when_their_last_flow_has_ended() {
     let asked = |workers: &str| {
         let server = Scripted::start(|_| Reply::Slow(Duration::from_millis(2)));
-        let url = format!("{}/${{seq}}", server.url());
+        let url = format!("{}/${{seq}}?${{uuid}}", server.url());
         let words = ["run", &url, "--json", "--no-save", "-u", "4", "-n", "50"];
-        let ran = Tool::new().run(&[&words[..], &["-d", "30s", "--workers", workers]].concat());
+        let ran = Tool::new().run(&[&words[..], &["--workers", workers]].concat());
         let record = ran.json(0);
         let phase = &record["phases"][0];
         assert_eq!(phase["model"], "closed");
+        assert_eq!(phase["offered_rate"], Value::Null);
+        // It ends when all have walked, long before the time that fifty timeouts would take.
+        assert!(phase["duration_ns"].as_u64().unwrap() < 30_000_000_000);
         assert_eq!(phase["due_count"], 50);
         assert_eq!(phase["outcomes"]["ok"], 50);
         assert!(record["connections"]["peak_in_use"].as_u64().unwrap() <= 4);

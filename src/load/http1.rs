@@ -1,6 +1,6 @@
 //! Our own HTTP/1.1 client: one exchange at a time over one connection, its moments read where the bytes pass.
 //!
-//! A [`Connection`] knows no task and no queue. Whoever holds it starts an exchange, which writes at once, and polls
+//! A `Connection` knows no task and no queue. Whoever holds it starts an exchange, which writes at once, and polls
 //! for what comes of it. Nothing is allocated for an exchange whose request leaves in one write and whose response
 //! head arrives in one read.
 
