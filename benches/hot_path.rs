@@ -90,7 +90,7 @@ fn requests(criterion: &mut Criterion) {
     ] {
         let scenario = scenario(step, "rate: 1/s");
         let request = &scenario.flows()[0].steps[0].request;
-        let layout = Layout::new(request, &HeaderValue::from_static("127.0.0.1:8080"));
+        let layout = Layout::new(request, &HeaderValue::from_static("127.0.0.1:8080"), false);
         let mut room = Room::default();
         let mut arrival = 0;
         criterion.bench_function(name, |bencher| {

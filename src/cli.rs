@@ -5,6 +5,7 @@
 //! wrong; 2 usage or tool error; 4 nothing
 //! could be measured; 130 interrupted.
 
+mod access;
 mod args;
 mod check;
 mod compare;

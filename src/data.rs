@@ -11,6 +11,9 @@ use crate::target_spec::TargetsFile;
 /// Where targets are looked for when nobody says where, the nearest first.
 const TARGETS_FILES: [&str; 2] = ["targets.yaml", "reference-services/targets.yaml"];
 
+/// The largest file of certificates: the authorities of a whole system take a quarter of a megabyte.
+const MOST_PEM_BYTES: u64 = 4 << 20;
+
 /// Why a file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -63,14 +66,31 @@ pub fn targets_or_nearest(named: Option<&Path>) -> Result<Option<TargetsFile>, D
     named.or_else(nearest).map(targets).transpose()
 }
 
+/// Reads a file of certificates or keys.
+///
+/// # Errors
+/// When it cannot be read, or is larger than any such file.
+pub fn pem(path: &Path) -> Result<Vec<u8>, DataError> {
+    let bytes = bounded(path, MOST_PEM_BYTES)?;
+    if bytes.len() as u64 > MOST_PEM_BYTES {
+        return Err(DataError::Io {
+            path: path.into(),
+            source: io::Error::other("it is over 4 MiB: no file of certificates"),
+        });
+    }
+    Ok(bytes)
+}
+
 /// The file's bytes, and one more than any document may have where it is larger.
 fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    bounded(path, document::MAX_BYTES as u64)
+}
+
+/// The file's bytes, and one more than `most` where it is larger.
+fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| {
-            file.take(document::MAX_BYTES as u64 + 1)
-                .read_to_end(&mut bytes)
-        })
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|source| DataError::Io {
             path: path.into(),
             source,

@@ -4,15 +4,19 @@
 //! due moments count; [`Load::finish`] collects what the workers have seen. Needs Linux (`timerfd`).
 
 mod clock;
+mod dial;
 pub mod http1;
+mod limits;
+mod names;
 mod pacer;
 mod queue;
+mod stream;
 mod timer;
+mod tls;
 mod turn;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -21,11 +25,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ledger::Ledger;
 use crate::run_record::{Connections, Failure, Generator, Traffic};
-use crate::scenario::{LoadModel, Scenario};
+use crate::scenario::{LoadModel, Open, Scenario};
 use crate::schedule::Schedule;
 use crate::windows::{Grid, Part, Windows};
 
+use names::Names;
+
 pub(crate) use clock::monotonic;
+pub use dial::Route;
+pub use limits::LimitError;
+pub use tls::{Pem, Tls, TlsError, TlsOptions};
 
 /// What is to be sent, and where.
 #[derive(Debug)]
@@ -35,7 +44,7 @@ pub struct Plan {
     /// Its arrivals.
     pub schedule: Arc<Schedule>,
     /// The target.
-    pub address: SocketAddr,
+    pub route: Route,
     /// What the `host` header says.
     pub host: HeaderValue,
     /// Threads.
@@ -49,6 +58,8 @@ pub struct Load {
     command: Arc<watch::Sender<Command>>,
     parts: mpsc::UnboundedReceiver<Part>,
     threads: Vec<JoinHandle<io::Result<worker::Report>>>,
+    /// Keeps the target's addresses current.
+    _names: Names,
 }
 
 /// Stops a load from elsewhere.
@@ -81,6 +92,18 @@ pub struct Loaded {
 /// Why a load could not be offered.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The target has no address.
+    #[error("cannot resolve {host}")]
+    Name {
+        /// Its name.
+        host: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system allows too few connections.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The system refused a thread, a timer or an event queue.
     #[error("could not set up a worker")]
     Worker(#[source] io::Error),
@@ -125,18 +148,14 @@ const LEAD_NS: u64 = 2_000_000;
 impl Plan {
     /// The plan of `scenario` against a target, with as few workers as its rate needs.
     #[must_use]
-    pub fn new(scenario: Arc<Scenario>, address: SocketAddr, host: HeaderValue) -> Self {
+    pub fn new(scenario: Arc<Scenario>, route: Route, host: HeaderValue) -> Self {
         let schedule = Arc::new(Schedule::new(scenario.phases(), scenario.seed()));
-        let workers = (highest_rate(&scenario) / ARRIVALS_PER_WORKER)
-            .ceil()
-            .max(1.0) as usize;
-        let workers = workers.min(scenario.connections().max);
         Self {
+            workers: workers(&scenario),
             scenario,
             schedule,
-            address,
+            route,
             host,
-            workers,
         }
     }
 
@@ -156,6 +175,10 @@ impl Plan {
     }
 
     fn eager_connections(&self) -> usize {
+        let connections = self.scenario.connections();
+        if connections.open == Open::OnDemand || !connections.reuse {
+            return 0;
+        }
         let wanted = (highest_rate(&self.scenario) * EAGER_SECONDS).ceil() as usize;
         let users = self
             .scenario
@@ -168,7 +191,7 @@ impl Plan {
         wanted
             .max(users.max().unwrap_or(0))
             .max(EAGER_AT_LEAST)
-            .min(self.scenario.connections().max)
+            .min(connections.max)
     }
 }
 
@@ -177,9 +200,20 @@ impl Load {
     /// exchange that needs it will say so.
     ///
     /// # Errors
-    /// When the system refuses what a worker needs.
+    /// When the target's name has no address, its connections are more than the system allows, or the system refuses
+    /// what a worker needs.
     pub async fn prepare(plan: Plan) -> Result<Self, LoadError> {
         let plan = Arc::new(plan);
+        let connections = plan.scenario.connections();
+        limits::check_descriptors(connections.max, plan.workers)?;
+        let names = Names::resolve(&plan.route.host, plan.route.port, connections.dns_ttl)
+            .await
+            .map_err(|source| LoadError::Name {
+                host: plan.route.host.clone(),
+                source,
+            })?;
+        let addresses = names.current();
+        let sources = limits::sources(connections.max, &addresses.borrow())?;
         let (command, heard) = watch::channel(Command::Prepare);
         let (part_sender, parts) = mpsc::unbounded_channel();
         let mut load = Self {
@@ -187,6 +221,7 @@ impl Load {
             parts,
             threads: Vec::new(),
             plan: Arc::clone(&plan),
+            _names: names,
         };
         let mut prepared = Vec::new();
         for index in 0..plan.workers {
@@ -195,6 +230,8 @@ impl Load {
                 index,
                 connections: share(plan.scenario.connections().max, index, plan.workers),
                 eager: share(plan.eager_connections(), index, plan.workers),
+                addresses: addresses.clone(),
+                sources,
                 command: heard.clone(),
                 ready,
                 parts: part_sender.clone(),
@@ -326,6 +363,7 @@ impl Loaded {
         self.connections.reopened += report.reopened;
         self.connections.peak_in_use += report.peak_in_use;
         self.connections.connect.merge(&report.connect);
+        self.connections.tls.merge(&report.tls);
         self.generator.cpu_ns += report.cpu_ns;
         if self
             .generator
@@ -346,6 +384,24 @@ fn highest_rate(scenario: &Scenario) -> f64 {
     phases
         .filter_map(|phase| phase.model.highest_rate())
         .fold(0.0, f64::max)
+}
+
+/// As few threads as the rate of `scenario` needs.
+fn workers(scenario: &Scenario) -> usize {
+    let wanted = (highest_rate(scenario) / ARRIVALS_PER_WORKER)
+        .ceil()
+        .max(1.0);
+    (wanted as usize).min(scenario.connections().max)
+}
+
+/// Whether the system allows the connections of `scenario` by so many workers, or as many as its rate needs: to be asked
+/// before anything is started.
+///
+/// # Errors
+/// When the hard limit of descriptors is too low.
+pub fn check_limits(scenario: &Scenario, workers: Option<usize>) -> Result<(), LimitError> {
+    let workers = workers.unwrap_or_else(|| self::workers(scenario));
+    limits::check_descriptors(scenario.connections().max, workers)
 }
 
 /// The part of `whole` that falls to one of `workers`.

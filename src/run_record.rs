@@ -133,6 +133,8 @@ pub struct Connections {
     pub peak_in_use: usize,
     /// Time to connect.
     pub connect: Histogram,
+    /// Time of TLS handshakes.
+    pub tls: Histogram,
 }
 
 /// What the measuring cost.

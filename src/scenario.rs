@@ -66,8 +66,26 @@ pub struct Step {
 pub struct Connections {
     /// The most that are open at once; at least 1.
     pub max: usize,
-    /// From the start of connecting.
+    /// From the start of connecting, and until the TLS handshake is done.
     pub connect_timeout: Duration,
+    /// When they are opened.
+    pub open: Open,
+    /// Whether one carries more than one exchange.
+    pub reuse: bool,
+    /// The age from which one is closed after its exchange; none: never.
+    pub ttl: Option<Duration>,
+    /// How long the addresses of a name are used before it is looked up again.
+    pub dns_ttl: Duration,
+}
+
+/// When connections are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Open {
+    /// Before the first phase, as many as its rate is expected to need.
+    #[default]
+    Eager,
+    /// When an exchange finds none free.
+    OnDemand,
 }
 
 impl Default for Connections {
@@ -75,6 +93,12 @@ impl Default for Connections {
         Self {
             max: 256,
             connect_timeout: Duration::from_secs(5),
+            open: Open::Eager,
+            reuse: true,
+            ttl: None,
+            // As long as the records of balanced services commonly live, so that a service that moves is followed as
+            // its users follow it. Looking up costs the workers nothing.
+            dns_ttl: Duration::from_secs(60),
         }
     }
 }

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use crate::archive::ArchiveError;
 use crate::compare::CompareError;
 use crate::event::Event;
-use crate::load::LoadError;
+pub use crate::load::{LoadError, Pem, Tls, TlsError, TlsOptions};
 use crate::probe::ProbeError;
 use crate::scenario::SelectError;
 use crate::stores::{Durability, Lease, Options, Stores, StoresError};
 use crate::target::TargetError;
-use crate::target_spec::{CommandLine, TargetSpec};
+use crate::target_spec::{CommandLine, ConnectTo, TargetSpec};
 
 use shutdown::{Interrupted, Shutdown};
 use verify::VerifyError;
@@ -31,6 +31,15 @@ pub type Watcher<'a> = &'a mut dyn FnMut(Event<'_>);
 #[derive(Debug, Default)]
 pub struct Stage {
     stores: Vec<(Seeding, Stores)>,
+}
+
+/// How targets are reached, beside what their URLs say.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// How TLS is spoken; with the machine's own trust where nothing is said.
+    pub tls: Option<Tls>,
+    /// Other places to connect to.
+    pub connect_to: Vec<ConnectTo>,
 }
 
 /// What decides whether two targets can have their databases from one template.
@@ -59,6 +68,9 @@ pub enum SessionError {
     /// The generator.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// TLS with the target.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The results folder.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

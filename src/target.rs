@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::command::Process;
 pub use self::tools::{run_build, run_seed};
 use crate::run_record::{Audit, TargetIdentity};
-use crate::target_spec::{TargetKind, TargetSpec, TargetUrl};
+use crate::target_spec::{ConnectTo, TargetKind, TargetSpec, TargetUrl};
 
 /// What one launch adds to a target's description.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Launch<'a> {
     pub env: Vec<(String, String)>,
     /// The file that takes the target's own output.
     pub log: &'a Path,
+    /// Where URLs are reached instead.
+    pub connect_to: &'a [ConnectTo],
 }
 
 /// A target that answers. Dropping one that was launched kills its whole process group.
@@ -49,7 +51,7 @@ impl Target {
     /// Fails where it does not start, ends early or is not ready in time, with the last lines of its log.
     pub async fn launch(spec: &TargetSpec, launch: Launch<'_>) -> Result<Target, TargetError> {
         match &spec.kind {
-            TargetKind::Url(url) => Target::reach(spec, url).await,
+            TargetKind::Url(url) => Target::reach(spec, url, launch.connect_to).await,
             TargetKind::Command(command) => {
                 let revision = identity::revision(&spec.folder).await;
                 let process = command::launch(spec, command, &launch).await?;
@@ -85,8 +87,12 @@ impl Target {
         }
     }
 
-    async fn reach(spec: &TargetSpec, url: &TargetUrl) -> Result<Target, TargetError> {
-        let address = url::reach(&spec.name, url).await?;
+    async fn reach(
+        spec: &TargetSpec,
+        url: &TargetUrl,
+        connect_to: &[ConnectTo],
+    ) -> Result<Target, TargetError> {
+        let address = url::reach(&spec.name, url, connect_to).await?;
         let identity = TargetIdentity {
             name: spec.name.clone(),
             kind: "url".to_owned(),
@@ -105,13 +111,13 @@ impl Target {
         })
     }
 
-    /// Where connections go: for a name, the first of its addresses that accepted one.
+    /// Where it was found: for a name, the first of its addresses that accepted a connection.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, whose authority is what a `host` header says.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> &TargetUrl {
         &self.url

@@ -2,6 +2,7 @@
 //! each. Nothing is started here.
 
 mod argument;
+mod connect_to;
 mod read;
 mod url;
 
@@ -14,6 +15,7 @@ use thiserror::Error;
 use crate::document::{Document, Problems, Walk, nearest};
 
 pub use argument::TargetError;
+pub use connect_to::{ConnectTo, ConnectToError};
 pub use url::{TargetUrl, UrlError};
 
 /// A targets file: its targets, in order.

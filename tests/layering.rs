@@ -59,12 +59,15 @@ const RIM: [(&str, &[&str]); 12] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 11] = [
+const KNOWN_TO: [(&str, &[&str]); 14] = [
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
     ("anyhow", &["cli/", "main.rs"]),
     ("httparse", &["load/http1/"]),
     ("reqwest", &["target/"]),
+    ("rustls", &["load/tls.rs", "load/dial.rs", "load/stream.rs"]),
+    ("tokio_rustls", &["load/dial.rs", "load/stream.rs"]),
+    ("rustls_native_certs", &["load/tls.rs"]),
     (
         "serde",
         &["run_record/wire", "compare/wire", "target/wire.rs"],

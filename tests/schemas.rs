@@ -56,6 +56,7 @@ fn every_load_model_is_as_described() {
 #[test]
 fn what_was_not_measured_is_null() {
     let mut record = run();
+    record.connections = run_record::Connections::default();
     record.resources = run_record::resources::Resources::default();
     record.generator = run_record::Generator::default();
     record.environment = run_record::Environment::default();
@@ -154,6 +155,7 @@ fn answer(asked: Asked) -> Answer {
 
 fn run() -> run_record::RunRecord {
     let mut record = record("shop", SHOP, answer);
+    record.connections.tls.record(MS);
     record.audits.push(audit(3));
     record.validity.notes.push(validity::Note {
         name: "saturated".into(),

@@ -12,6 +12,7 @@ use clap::{
     Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
+use super::access::AccessArgs;
 use crate::scenario::Phase;
 use crate::units::{Rate, parse_duration};
 
@@ -198,6 +199,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) sample_hz: u32,
     #[command(flatten)]
+    pub(super) access: AccessArgs,
+    #[command(flatten)]
     pub(super) saving: Saving,
     #[command(flatten)]
     pub(super) common: Common,
@@ -237,6 +240,8 @@ pub(super) struct CompareArgs {
     /// Memory readings per second
     #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) sample_hz: u32,
+    #[command(flatten)]
+    pub(super) access: AccessArgs,
     #[command(flatten)]
     pub(super) saving: Saving,
     #[command(flatten)]

@@ -10,6 +10,7 @@ use crate::compare::Comparison;
 use crate::data;
 use crate::session::Stage;
 use crate::session::rounds::{self, Request};
+use crate::session::run::check_limits;
 use crate::session::shutdown::Shutdown;
 use crate::target_spec::{TargetSpec, TargetsFile};
 
@@ -17,8 +18,9 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     let outputs = report::Outputs::open(&args.saving.output)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
     let request = request(&args, targets.as_ref())?;
-    // Before anything is started: which phase, at which rate.
+    // Before anything is started: which phase, at which rate, and whether this machine allows it.
     request.plan()?;
+    check_limits(&request.scenario, None)?;
     let keep = Keep::open(
         &args.saving,
         &format!("compare-{}", request.scenario.name()),
@@ -104,6 +106,7 @@ fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request,
         scenario = scenario.with_seed(seed);
     }
     Ok(Request {
+        access: args.access.read(&arms.iter().collect::<Vec<_>>())?,
         scenario,
         phase: args.phase.clone(),
         rate: args.rate,

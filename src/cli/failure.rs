@@ -6,7 +6,7 @@ use crate::data::DataError;
 use crate::document::Problems;
 use crate::run_record::wire::ReadError;
 use crate::scenario::SelectError;
-use crate::session::SessionError;
+use crate::session::{LoadError, SessionError, TlsError};
 use crate::target_spec::TargetError;
 use crate::units::UnitError;
 
@@ -98,6 +98,12 @@ impl From<SelectError> for Failure {
     }
 }
 
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        Self::said(&chain(&error), error.hint())
+    }
+}
+
 impl From<UnitError> for Failure {
     fn from(error: UnitError) -> Self {
         Self::said(&error.to_string(), Some(error.hint()))
@@ -122,6 +128,10 @@ impl From<SessionError> for Failure {
             SessionError::Interrupted(_) => Self::interrupted(),
             SessionError::Select(error) => error.into(),
             SessionError::Target(error) => Self::said(&chain(&error), error.hint()),
+            SessionError::Tls(error) => error.into(),
+            SessionError::Load(LoadError::Limit(error)) => {
+                Self::said(&error.to_string(), error.hint())
+            }
             error => Self::said(&chain(&error), None),
         }
     }

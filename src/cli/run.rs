@@ -15,7 +15,7 @@ use crate::probe::Subject;
 use crate::run_record::RunRecord;
 use crate::scenario::{Arrivals, Connections, LoadModel, Phase, Scenario, UrlRun};
 use crate::session::Stage;
-use crate::session::run::{Request, run_once};
+use crate::session::run::{Request, check_limits, run_once};
 use crate::session::shutdown::Shutdown;
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
 use crate::units::Rate;
@@ -37,12 +37,14 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     let subject = args.watch.as_deref().map(subject).transpose()?;
     let request = Request {
         scenario,
+        access: args.access.read(&[&target])?,
         target,
         at_most: args.requests,
         workers: args.workers.map(|workers| workers as usize),
         sample_hz: args.sample_hz,
         subject,
     };
+    check_limits(&request.scenario, request.workers)?;
     let keep = Keep::open(&args.saving, &name(&request))?;
     let record = match measure(&request, &args, keep.folder().path()).await {
         Ok(record) => record,

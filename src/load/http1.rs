@@ -10,12 +10,12 @@ pub mod response;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::clock::Clock;
+use super::stream::{Stream, tls_failure};
 use crate::scenario::Draw;
 use response::{CutOff, Reader};
 
@@ -24,7 +24,7 @@ pub(super) use request::{Layout, Room};
 /// A connection that is open, or was until the peer closed it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     clock: Rc<Clock>,
     reader: Reader,
     /// What the socket did not take yet of the current request, and how much of that it took meanwhile.
@@ -76,6 +76,8 @@ pub(super) enum Failure {
     Reset(String),
     /// What came is no response.
     Protocol(String),
+    /// The peer ended TLS with a complaint.
+    Tls(String),
 }
 
 /// The connection was closed before anything of a request was written.
@@ -83,7 +85,7 @@ pub(super) enum Failure {
 pub(super) struct Closed;
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, clock: Rc<Clock>) -> Self {
+    pub(super) fn new(stream: Stream, clock: Rc<Clock>) -> Self {
         Self {
             stream,
             clock,
@@ -97,11 +99,10 @@ impl Connection {
         }
     }
 
-    /// Whether the peer has closed the connection while it rested, as far as the reactor knows. Asks the kernel only
-    /// where there is something to read.
-    pub(super) fn is_stale(&self) -> bool {
-        let mut byte = [0];
-        !matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// Whether the peer has closed the connection while it rested, as far as the reactor knows. `waker` is that of the
+    /// task that polls the connection.
+    pub(super) fn is_stale(&mut self, waker: &Waker) -> bool {
+        self.stream.is_stale(waker)
     }
 
     /// Writes the request that `layout` and `draw` make. What the socket does not take goes out when the connection
@@ -116,13 +117,12 @@ impl Connection {
         room: &mut Room,
     ) -> Result<(), Closed> {
         let request = layout.render(draw, room);
-        let before = self.clock.now();
-        let written = match self.stream.try_write(request) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        let (written, since) = match self.stream.try_write(request, &self.clock) {
+            Ok(written) => (written.taken, written.since),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, None),
             Err(_) => return Err(Closed),
         };
-        self.sent = (written > 0).then_some(before);
+        self.sent = since;
         self.bytes.sent += written as u64;
         self.unsent.clear();
         self.unsent_from = 0;
@@ -139,7 +139,7 @@ impl Connection {
 
     /// Whether something of the request still has to be written, for which the connection must be polled.
     pub(super) fn is_writing(&self) -> bool {
-        !self.unsent.is_empty()
+        !self.unsent.is_empty() || self.stream.holds_back()
     }
 
     /// Goes on with the exchange in progress, or looks after the connection while there is none. `buffer` is room to
@@ -161,7 +161,11 @@ impl Connection {
             }
             let fed = match outcome {
                 Err(error) => {
-                    return Poll::Ready(self.fail(now, Failure::Reset(error.to_string())));
+                    let failure = match tls_failure(&error) {
+                        Some(words) => Failure::Tls(words),
+                        None => Failure::Reset(error.to_string()),
+                    };
+                    return Poll::Ready(self.fail(now, failure));
                 }
                 Ok(()) if bytes.is_empty() => match self.reader.end() {
                     Ok(response) => Ok(Some(response)),
@@ -211,13 +215,18 @@ impl Connection {
     }
 
     fn write_rest(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.unsent_from < self.unsent.len() {
-            let before = self.clock.now();
+        while self.unsent_from < self.unsent.len() || self.stream.holds_back() {
+            ready!(self.stream.poll_writable(context))?;
             let rest = &self.unsent[self.unsent_from..];
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
-            self.sent.get_or_insert(before);
-            self.bytes.sent += written as u64;
-            self.unsent_from += written;
+            let written = match self.stream.try_write(rest, &self.clock) {
+                Ok(written) => written,
+                // The reactor was behind: it will say when there is room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            self.sent = self.sent.or(written.since);
+            self.bytes.sent += written.taken as u64;
+            self.unsent_from += written.taken;
         }
         self.unsent.clear();
         self.unsent_from = 0;

@@ -12,13 +12,16 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::coop::unconstrained;
 
 use super::clock::{Clock, monotonic, thread_cpu};
+use super::dial::Dialer;
 use super::http1::{Answer, Failure as NoResponse, Layout};
+use super::names::Addresses;
 use super::pacer::Pacer;
 use super::queue::Job;
 use super::{Command, Plan, turn};
@@ -40,6 +43,10 @@ pub(super) struct Setup {
     pub(super) connections: usize,
     /// Of these, opened before the start.
     pub(super) eager: usize,
+    /// Where the target is, as far as is known.
+    pub(super) addresses: watch::Receiver<Addresses>,
+    /// Source addresses to spread connections over, where that is more than one.
+    pub(super) sources: usize,
     pub(super) command: watch::Receiver<Command>,
     /// Told once the eager connections are open, or have failed to.
     pub(super) ready: oneshot::Sender<()>,
@@ -54,6 +61,7 @@ pub(super) struct Report {
     pub(super) reopened: u64,
     pub(super) peak_in_use: usize,
     pub(super) connect: Histogram,
+    pub(super) tls: Histogram,
     pub(super) failures: Vec<Failure>,
     pub(super) ran_out: Option<String>,
     /// When it stopped offering load, in nanoseconds from the start.
@@ -79,12 +87,22 @@ pub(super) fn run(setup: Setup) -> io::Result<Report> {
 
 async fn work(setup: Setup) -> io::Result<Report> {
     let cursor = setup.plan.schedule.share(setup.index, setup.plan.workers);
+    let connections = setup.plan.scenario.connections();
     let worker = Rc::new(Worker {
         clock: Rc::new(Clock::default()),
         pacer: Pacer::new()?,
+        dialer: Dialer::new(
+            &setup.plan.route,
+            setup.addresses,
+            setup.sources,
+            connections.connect_timeout,
+            setup.index,
+        ),
         layouts: setup.plan.layouts(),
         closed: setup.plan.closed(),
-        timeout: u64::try_from(setup.plan.scenario.timeout().as_nanos()).unwrap_or(u64::MAX),
+        timeout: nanoseconds(setup.plan.scenario.timeout()),
+        reuse: connections.reuse,
+        ttl: connections.ttl.map_or(u64::MAX, nanoseconds),
         state: RefCell::new(State::new(&setup.plan, cursor.clone(), setup.connections)),
         parts: setup.parts,
         plan: setup.plan,
@@ -124,6 +142,10 @@ async fn work(setup: Setup) -> io::Result<Report> {
     Ok(worker.report(ended, thread_cpu() - cpu, busy))
 }
 
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Waits for the command to run, and returns the moment at which the run starts; none where it is not to run.
 async fn start(command: &mut watch::Receiver<Command>) -> Option<u64> {
     loop {
@@ -141,12 +163,17 @@ struct Worker {
     clock: Rc<Clock>,
     /// What the dispatcher sleeps on.
     pacer: Pacer,
+    dialer: Dialer,
     /// The bytes of each flow's steps.
     layouts: Vec<Vec<Layout>>,
     /// What is planned of each phase that is closed.
     closed: Vec<Option<Closed>>,
     /// Of an exchange, in nanoseconds.
     timeout: u64,
+    /// Whether a connection carries more than one exchange.
+    reuse: bool,
+    /// From this age on, in nanoseconds, a connection is closed after its exchange.
+    ttl: u64,
     state: RefCell<State>,
     parts: mpsc::UnboundedSender<Part>,
 }
@@ -425,6 +452,7 @@ impl Worker {
             reopened: state.reopened,
             peak_in_use: state.peak_in_use,
             connect: std::mem::take(&mut state.connect),
+            tls: std::mem::take(&mut state.tls),
             failures: state
                 .failures
                 .drain(..)
@@ -488,6 +516,7 @@ impl<'a> Ending<'a> {
             Ok(status) => (Outcome::StatusError, Some(*status), status),
             Err(NoResponse::Reset(words)) => (Outcome::Reset, None, words),
             Err(NoResponse::Protocol(words)) => (Outcome::ProtocolError, None, words),
+            Err(NoResponse::Tls(words)) => (Outcome::TlsError, None, words),
         };
         Self {
             sent: Some(answer.sent),
@@ -501,12 +530,13 @@ impl<'a> Ending<'a> {
 
 impl Plan {
     fn layouts(&self) -> Vec<Vec<Layout>> {
+        let last = !self.scenario.connections().reuse;
         let flows = self.scenario.flows().iter();
         flows
             .map(|flow| {
                 let steps = flow.steps.iter();
                 steps
-                    .map(|step| Layout::new(&step.request, &self.host))
+                    .map(|step| Layout::new(&step.request, &self.host, last))
                     .collect()
             })
             .collect()

@@ -34,6 +34,7 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     view.requests(&mut page);
     view.times(&mut page);
     phases::tables(&view, &mut page);
+    view.connections(&mut page);
     view.target(&mut page);
     view.remarks(&mut page, options);
     view.validity(&mut page);
@@ -205,6 +206,25 @@ impl<'a> View<'a> {
             page.grid(&grid("since it was sent".to_owned()));
             page.labelled("", &[&parts]);
         }
+    }
+
+    /// What it took to open connections, where that was more than connecting.
+    fn connections(&self, page: &mut Page) {
+        let connections = &self.record.connections;
+        let times = |what: &str, times: &Histogram| {
+            let [p50, max] = [times.quantile(Quantile::P50), times.max()];
+            let ms = |ns: Option<u64>| {
+                ns.map_or(UNKNOWN.to_owned(), |ns| TimeUnit::Milliseconds.brief(ns))
+            };
+            format!("{what} p50 {}, max {} ms", ms(p50), ms(max))
+        };
+        if connections.tls.is_empty() {
+            return;
+        }
+        let opened = format!("{} opened", thousands(connections.opened));
+        let connect = times("connecting", &connections.connect);
+        let tls = times("TLS handshake", &connections.tls);
+        page.labelled("connect", &[&format!("{opened} · {connect} · {tls}")]);
     }
 
     fn target(&self, page: &mut Page) {

@@ -325,7 +325,8 @@ impl WireRecord {
                 reopened: record.connections.reopened,
                 peak_in_use: record.connections.peak_in_use,
                 connect: Some(WireTimes::of(&record.connections.connect)),
-                tls: None,
+                tls: (!record.connections.tls.is_empty())
+                    .then(|| WireTimes::of(&record.connections.tls)),
             },
             generator: WireGenerator {
                 workers: record.generator.workers,
@@ -565,6 +566,7 @@ fn histograms(record: &RunRecord) -> Vec<WireHistogram> {
             }));
         };
     push(None, None, "connect", None, &record.connections.connect);
+    push(None, None, "tls", None, &record.connections.tls);
     for (index, phase) in record.phases.iter().enumerate() {
         let (phase, tally) = (Some(index), &phase.tally);
         for (metric, histogram) in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::status::StatusSet;
 use super::template::without_slots;
-use super::{Connections, Flow, LoadModel, Phase, Step, request};
+use super::{Connections, Flow, LoadModel, Open, Phase, Step, request};
 use crate::document::{Fields, Keys, Kind, Node, Place, Walk, is_name};
 use crate::units::thousands;
 
@@ -25,9 +25,10 @@ const FILE_KEYS: Keys = Keys::new(
 )
 .with_extensions();
 const CONNECTION_KEYS: Keys = Keys::new(
-    &["max", "connect_timeout"],
-    &["http", "open", "reuse", "ttl", "dns"],
+    &["max", "connect_timeout", "open", "reuse", "ttl", "dns"],
+    &["http"],
 );
+const DNS_KEYS: Keys = Keys::new(&["ttl"], &[]);
 const FLOW_KEYS: Keys = Keys::new(&["weight", "steps"], &["vars"]);
 const STEP_KEYS: Keys = Keys::new(
     &[
@@ -39,6 +40,12 @@ const STEP_KEYS: Keys = Keys::new(
 const CHECK_KEYS: Keys = Keys::new(&["status"], &["header", "body", "json"]);
 /// The longest timeout: an hour, which is also the longest time that the histograms hold.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// The longest life of a connection or an address: a week, the longest phase.
+const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// The shortest life of an address: a second, which is the finest that DNS itself can say.
+const MIN_DNS_TTL: Duration = Duration::from_secs(1);
 
 /// The most connections: beyond the ports that one address has.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -117,10 +124,52 @@ fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node, usual: Connections) -> O
         usual.connect_timeout,
         |node| walk.duration(node, "connect_timeout", MAX_TIMEOUT),
     );
+    let words = [("eager", Open::Eager), ("on-demand", Open::OnDemand)];
+    let open = optional(fields.get("open"), usual.open, |node| {
+        walk.word(node, "open", &words)
+    });
+    let reuse = optional(fields.get("reuse"), usual.reuse, |node| {
+        walk.boolean(node, "reuse")
+    });
+    let ttl = optional(fields.get("ttl"), usual.ttl, |node| {
+        walk.duration(node, "ttl", MAX_TTL).map(Some)
+    });
+    let dns_ttl = optional(fields.get("dns"), usual.dns_ttl, |node| {
+        let fields = walk.map(node, "`dns`", DNS_KEYS)?;
+        optional(fields.get("ttl"), usual.dns_ttl, |node| dns_ttl(walk, node))
+    });
+    if reuse == Some(false) {
+        // A connection that is opened for its exchange is not there before, and does not live on.
+        let idle = [("ttl", true), ("open", open == Some(Open::Eager))];
+        for (key, idle) in idle {
+            if let Some((name, _)) = fields.entry(key).filter(|_| idle) {
+                let message = format!(
+                    "`{key}` says nothing where `reuse: false` opens a connection for every exchange"
+                );
+                walk.refuse_with_hint(name.place, message, format!("leave `{key}` out"));
+            }
+        }
+    }
     Some(Connections {
         max: max?,
         connect_timeout: connect_timeout?,
+        open: open?,
+        reuse: reuse?,
+        ttl: ttl?,
+        dns_ttl: dns_ttl?,
     })
+}
+
+fn dns_ttl<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Duration> {
+    let ttl = walk.duration(node, "ttl", MAX_TTL)?;
+    if ttl < MIN_DNS_TTL {
+        walk.refuse(
+            node.place,
+            format!("`ttl: {}` is too short: at least 1s", node.text),
+        );
+        return None;
+    }
+    Some(ttl)
 }
 
 fn flows<'d>(

@@ -53,15 +53,11 @@ impl Scenario {
 
 impl UrlRun {
     fn to_yaml(&self) -> String {
-        let Connections {
-            max,
-            connect_timeout,
-        } = self.connections;
         let mut yaml = format!(
-            "tailmark: 1\nseed: {}\ntimeout: {}\nconnections: {{ max: {max}, connect_timeout: {} }}\n",
+            "tailmark: 1\nseed: {}\ntimeout: {}\nconnections: {}\n",
             self.seed,
             format_duration(self.timeout),
-            format_duration(connect_timeout),
+            self.connections.to_yaml(),
         );
         yaml += "flows:\n  url:\n    steps:\n";
         yaml += &format!(
@@ -87,6 +83,38 @@ impl UrlRun {
             yaml += &phase("warmup", warmup, true);
         }
         yaml + &phase("main", self.duration, false)
+    }
+}
+
+impl Connections {
+    /// As a scenario file says it, without what is usual; the bounds always.
+    fn to_yaml(self) -> String {
+        let Self {
+            max,
+            connect_timeout,
+            open,
+            reuse,
+            ttl,
+            dns_ttl,
+        } = self;
+        let usual = Self::default();
+        let mut yaml = format!(
+            "{{ max: {max}, connect_timeout: {}",
+            format_duration(connect_timeout)
+        );
+        if open != usual.open {
+            yaml += ", open: on-demand";
+        }
+        if reuse != usual.reuse {
+            yaml += ", reuse: false";
+        }
+        if let Some(ttl) = ttl {
+            yaml += &format!(", ttl: {}", format_duration(ttl));
+        }
+        if dns_ttl != usual.dns_ttl {
+            yaml += &format!(", dns: {{ ttl: {} }}", format_duration(dns_ttl));
+        }
+        yaml + " }"
     }
 }
 

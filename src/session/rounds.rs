@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::run::{self, run_once};
 use super::shutdown::Shutdown;
-use super::{SessionError, Stage, Watcher};
+use super::{Access, SessionError, Stage, Watcher};
 use crate::archive::{COMPARE_FILE, Folder, RUN_FILE};
 use crate::compare::{self, Comparison, Plan};
 use crate::event::{Event, RunDone};
@@ -26,6 +26,8 @@ pub struct Request {
     pub rate: Option<Rate>,
     /// The targets, the reference first.
     pub arms: Vec<TargetSpec>,
+    /// How they are reached.
+    pub access: Access,
     /// Rounds.
     pub rounds: usize,
     /// Warm-up of each launch.
@@ -135,6 +137,7 @@ async fn round(
         let run = run::Request {
             scenario: scenario.clone(),
             target: target.clone(),
+            access: request.access.clone(),
             at_most: None,
             workers: None,
             sample_hz: request.sample_hz,

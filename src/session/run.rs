@@ -9,9 +9,9 @@ use http::HeaderValue;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::shutdown::Shutdown;
-use super::{SessionError, Stage, Watcher};
+use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
-use crate::load::{self, Load, Loaded, Plan};
+use crate::load::{self, Load, LoadError, Loaded, Plan, Route};
 use crate::machine::{self, Pressure};
 use crate::probe::{Probe, ProbeError, Subject};
 use crate::run_record::resources::Resources;
@@ -22,7 +22,7 @@ use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
-use crate::target_spec::TargetSpec;
+use crate::target_spec::{ConnectTo, TargetSpec};
 use crate::validity::Validity;
 
 /// What to measure, and how.
@@ -32,6 +32,8 @@ pub struct Request {
     pub scenario: Scenario,
     /// The target.
     pub target: TargetSpec,
+    /// How it is reached.
+    pub access: Access,
     /// Measured arrivals at most.
     pub at_most: Option<u64>,
     /// Threads; as many as the rate needs where none is given.
@@ -62,12 +64,17 @@ pub async fn run_once(
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<RunRecord, SessionError> {
+    check_limits(&request.scenario, request.workers)?;
     let spec = &request.target;
     watch(Event::Step(&format!("starting {}", spec.name)));
     let lease = shutdown.unless_requested(stage.lease(spec)).await??;
     let env = lease.as_ref().map(Lease::env).unwrap_or_default();
     let log = folder.join(format!("{}.log", spec.name));
-    let launch = Launch { env, log: &log };
+    let launch = Launch {
+        env,
+        log: &log,
+        connect_to: &request.access.connect_to,
+    };
     let target = shutdown
         .unless_requested(Target::launch(spec, launch))
         .await??;
@@ -125,7 +132,8 @@ async fn measure(
     watch: Watcher<'_>,
 ) -> Result<Measured, SessionError> {
     let scenario = Arc::new(request.scenario.clone());
-    let mut plan = Plan::new(Arc::clone(&scenario), target.address(), host(target));
+    let route = route(target, &request.access)?;
+    let mut plan = Plan::new(Arc::clone(&scenario), route, host(target));
     if let Some(arrivals) = request.at_most {
         plan = plan.at_most(arrivals);
     }
@@ -187,12 +195,35 @@ async fn measure(
     })
 }
 
-/// What the `host` header says: the authority of the target's URL.
+/// Where the target's URL leads, unless it is to be reached elsewhere.
+fn route(target: &Target, access: &Access) -> Result<Route, SessionError> {
+    let url = target.url();
+    let (host, port) = ConnectTo::place(&access.connect_to, url.host(), url.port());
+    let route = Route::plain(&host, port);
+    if !url.is_secure() {
+        return Ok(route);
+    }
+    let tls = match &access.tls {
+        Some(tls) => tls.clone(),
+        None => Tls::new(&TlsOptions::default())?,
+    };
+    Ok(route.secured(&tls, url.host())?)
+}
+
+/// What the `host` header says.
 fn host(target: &Target) -> HeaderValue {
-    let authority = target.url().authority();
-    authority
-        .parse()
-        .expect("the authority of a valid URL is a valid header value")
+    let host = target.url().host_header();
+    host.parse()
+        .expect("the host of a valid URL is a valid header value")
+}
+
+/// Whether the system allows what `scenario` needs by so many workers, or as many as it takes: to be asked before anything
+/// is started.
+///
+/// # Errors
+/// When it does not.
+pub fn check_limits(scenario: &Scenario, workers: Option<usize>) -> Result<(), SessionError> {
+    Ok(load::check_limits(scenario, workers).map_err(LoadError::from)?)
 }
 
 /// From the start of the first measured phase to the end of the last, in nanoseconds from the start of the run.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::run::{self, run_once};
 use super::shutdown::{Interrupted, Shutdown};
-use super::{SessionError, Stage, Watcher};
+use super::{Access, SessionError, Stage, Watcher};
 use crate::event::Event;
 use crate::exchange::Outcome;
 use crate::machine;
@@ -150,6 +150,7 @@ async fn play(
         workers: None,
         sample_hz: 1,
         subject: None,
+        access: Access::default(),
     };
     let mut start = None;
     let mut watched = |event: Event<'_>| {

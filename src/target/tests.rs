@@ -55,6 +55,7 @@ impl Case {
             Launch {
                 env: pairs(env),
                 log: &self.log(),
+                connect_to: &[],
             },
         )
         .await

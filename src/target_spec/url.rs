@@ -6,19 +6,17 @@ use std::str::FromStr;
 use http::uri::PathAndQuery;
 use thiserror::Error;
 
-/// Where a service is reached: `http://host:port/path?query`.
+/// Where a service is reached: `http://host:port/path?query`, or `https://…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetUrl {
+    secure: bool,
     host: String,
     port: u16,
     path_and_query: String,
 }
 
 impl TargetUrl {
-    /// What begins a URL that tailmark reads today.
-    pub(super) const SCHEME: &'static str = "http://";
-
-    /// The root of a service at `host` and `port`.
+    /// The root of a service at `host` and `port`, without TLS.
     ///
     /// # Errors
     /// `host` cannot be a host.
@@ -27,10 +25,17 @@ impl TargetUrl {
             return Err(UrlError::Host(host.to_owned()));
         }
         Ok(Self {
+            secure: false,
             host: host.to_owned(),
             port,
             path_and_query: "/".to_owned(),
         })
+    }
+
+    /// Whether it is reached by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// A name or an address; an IPv6 address without its brackets.
@@ -39,7 +44,7 @@ impl TargetUrl {
         &self.host
     }
 
-    /// The port; 80 if none was written.
+    /// The port; 80, or 443 for `https`, if none was written.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -51,14 +56,32 @@ impl TargetUrl {
         &self.path_and_query
     }
 
-    /// `host:port`, an IPv6 address in brackets: what connects, and what `Host` says.
+    /// `host:port`, an IPv6 address in brackets.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
+        format!("{}:{}", self.host_in_url(), self.port)
+    }
+
+    /// What a `host` header says: the authority, without the port that goes without saying.
+    #[must_use]
+    pub fn host_header(&self) -> String {
+        if self.port == usual_port(self.secure) {
+            self.host_in_url()
         } else {
-            format!("{}:{}", self.host, self.port)
+            self.authority()
         }
+    }
+
+    fn host_in_url(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// The URL without path: what a scenario is replayed against.
@@ -75,12 +98,11 @@ impl FromStr for TargetUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let Some(rest) = text.strip_prefix(Self::SCHEME) else {
-            return Err(match text.split_once("://") {
-                Some(("https", _)) => UrlError::Https,
-                Some((scheme, _)) => UrlError::Scheme(scheme.to_owned()),
-                None => UrlError::NoScheme(text.to_owned()),
-            });
+        let (secure, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some((scheme, _)) => return Err(UrlError::Scheme(scheme.to_owned())),
+            None => return Err(UrlError::NoScheme(text.to_owned())),
         };
         if rest.contains('#') {
             return Err(UrlError::Fragment);
@@ -90,7 +112,7 @@ impl FromStr for TargetUrl {
         if authority.contains('@') {
             return Err(UrlError::Userinfo);
         }
-        let (host, port) = split_authority(authority)?;
+        let (host, port) = split_authority(authority, usual_port(secure))?;
         // The host may stand without a path before its query (RFC 3986, section 6.2.3).
         let path = if path.starts_with('/') {
             path.to_owned()
@@ -104,6 +126,7 @@ impl FromStr for TargetUrl {
             return Err(UrlError::Path(path));
         }
         Ok(Self {
+            secure,
             path_and_query: path,
             ..Self::of(host, port)?
         })
@@ -112,9 +135,8 @@ impl FromStr for TargetUrl {
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = self.authority();
-        let authority = authority.strip_suffix(":80").unwrap_or(&authority);
-        write!(f, "{}{authority}{}", Self::SCHEME, self.path_and_query)
+        let (scheme, host, path) = (self.scheme(), self.host_header(), &self.path_and_query);
+        write!(f, "{scheme}://{host}{path}")
     }
 }
 
@@ -124,9 +146,6 @@ pub enum UrlError {
     /// No scheme at all.
     #[error("`{0}` is not a URL")]
     NoScheme(String),
-    /// TLS.
-    #[error("https is not supported yet")]
-    Https,
     /// Neither http nor https.
     #[error("`{0}` is not a scheme that tailmark speaks")]
     Scheme(String),
@@ -154,15 +173,20 @@ impl UrlError {
         match self {
             Self::NoScheme(text) if text.is_empty() => None,
             Self::NoScheme(text) => Some(format!("add http://: http://{text}")),
-            Self::Scheme(_) => Some("write http://".to_owned()),
+            Self::Scheme(_) => Some("write http:// or https://".to_owned()),
             Self::Userinfo => Some("send an `authorization` header instead".to_owned()),
             Self::Path(_) => Some("percent-encode what is neither a letter nor a digit".to_owned()),
-            Self::Https | Self::Fragment | Self::Host(_) | Self::Port(_) => None,
+            Self::Fragment | Self::Host(_) | Self::Port(_) => None,
         }
     }
 }
 
-fn split_authority(authority: &str) -> Result<(&str, u16), UrlError> {
+/// The port of a URL without one.
+fn usual_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+fn split_authority(authority: &str, usual: u16) -> Result<(&str, u16), UrlError> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let Some((host, after)) = rest.split_once(']') else {
@@ -180,7 +204,7 @@ fn split_authority(authority: &str) -> Result<(&str, u16), UrlError> {
         },
     };
     let Some(port) = port else {
-        return Ok((host, 80));
+        return Ok((host, usual));
     };
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
@@ -190,7 +214,7 @@ fn split_authority(authority: &str) -> Result<(&str, u16), UrlError> {
 }
 
 /// Whether `host` is an address or could be a name (RFC 1123, and underscores, which resolvers accept).
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let name = !host.is_empty()
         && host.len() <= 253
         && host
@@ -220,7 +244,10 @@ mod tests {
                 Ok("http://h/${random.int(1, 5)}"),
             ),
             ("127.0.0.1:8080", Err("`127.0.0.1:8080` is not a URL")),
-            ("https://x", Err("https is not supported yet")),
+            ("https://x", Ok("https://x/")),
+            ("https://x:443/a", Ok("https://x/a")),
+            ("https://[::1]:80/a", Ok("https://[::1]:80/a")),
+            ("http://x:443", Ok("http://x:443/")),
             ("ftp://x", Err("`ftp` is not a scheme that tailmark speaks")),
             ("http://u:p@x", Err("a user in a URL is not sent")),
             ("http://x/#top", Err("a fragment (`#…`) is never sent")),

@@ -3,6 +3,7 @@
 
 pub(crate) mod freezing;
 pub(crate) mod scripted;
+pub(crate) mod secure;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

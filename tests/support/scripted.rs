@@ -33,6 +33,8 @@ pub(crate) struct Scripted {
 struct Shared {
     script: Box<Script>,
     requests: AtomicU64,
+    /// Connections that carried a request.
+    connections: AtomicU64,
     /// What was asked: request lines and bodies.
     asked: Mutex<Vec<String>>,
     stopped: AtomicBool,
@@ -45,6 +47,7 @@ impl Scripted {
         let shared = Arc::new(Shared {
             script: Box::new(script),
             requests: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             asked: Mutex::new(Vec::new()),
             stopped: AtomicBool::new(false),
         });
@@ -63,6 +66,11 @@ impl Scripted {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How many connections carried a request.
+    pub(crate) fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// What was asked so far, sorted.
@@ -84,8 +92,12 @@ impl Drop for Scripted {
 impl Shared {
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
+        let mut first = true;
         // A client that is gone ends the connection, whatever it was doing.
         while let Some(request) = read_request(&mut reader) {
+            if std::mem::take(&mut first) {
+                self.connections.fetch_add(1, Ordering::Relaxed);
+            }
             let number = self.requests.fetch_add(1, Ordering::Relaxed);
             self.asked.lock().unwrap().push(request);
             if !reply(stream, &(self.script)(number)) {

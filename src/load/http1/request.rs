@@ -24,9 +24,10 @@ pub struct Room {
 }
 
 impl Layout {
-    /// Lays out `request`; `host` is what its header says unless the request says otherwise.
+    /// Lays out `request`; `host` is what its header says unless the request says otherwise. `last` says that the
+    /// connection carries nothing after it, so that the server closes it (RFC 9112, section 9.6).
     #[must_use]
-    pub fn new(request: &RequestTemplate, host: &HeaderValue) -> Self {
+    pub fn new(request: &RequestTemplate, host: &HeaderValue, last: bool) -> Self {
         let mut head = Template::literal(format!("{} ", request.method).as_bytes());
         head.append(&request.path);
         head.append_literal(b" HTTP/1.1\r\n");
@@ -37,6 +38,9 @@ impl Layout {
             head.append_literal(format!("{name}: ").as_bytes());
             head.append(value);
             head.append_literal(b"\r\n");
+        }
+        if last {
+            head.append_literal(b"connection: close\r\n");
         }
         let mut rendered = None;
         match &request.body {
@@ -93,7 +97,7 @@ mod tests {
         );
         let scenario = Scenario::parse("s.yaml", text.as_bytes()).unwrap();
         let request = &scenario.flows()[0].steps[0].request;
-        let layout = Layout::new(request, &HeaderValue::from_static("h:1"));
+        let layout = Layout::new(request, &HeaderValue::from_static("h:1"), false);
         let draw = Draw {
             seed: 1,
             arrival: 41,

@@ -1,17 +1,16 @@
 //! A connection's life in a worker: open, exchange while there are jobs, rest, and be replaced when the peer closes it.
 
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::Errno;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::state::{Flight, Stage, State};
 use super::{Ending, Worker};
 use crate::exchange::Outcome;
+use crate::load::clock::monotonic;
+use crate::load::dial::DialError;
 use crate::load::http1::{Closed, Connection, Event};
 use crate::load::queue::Job;
 
@@ -42,20 +41,20 @@ impl Worker {
 
     /// Opens a connection and gives it the job that waits longest, or sends it to rest.
     ///
-    /// Where it cannot be opened, that job ends as a connect error, and the next one gets its own try; false when no
-    /// job is left.
+    /// Where it cannot be opened, that job ends as a connect or TLS error, and the next one gets its own try; false
+    /// when no job is left.
     async fn open(self: &Rc<Self>, id: usize, replaced: bool) -> bool {
         loop {
-            let begun = self.clock.now();
-            let opened = self.connect().await;
+            let dialed = self.dialer.dial().await;
             let now = self.clock.now();
-            match opened {
+            self.state.borrow_mut().count_dialed(&dialed);
+            match dialed.stream {
                 Ok(stream) => {
                     let state = &mut *self.state.borrow_mut();
                     state.opening -= 1;
                     state.opened += 1;
                     state.reopened += u64::from(replaced);
-                    state.connect.record(now.saturating_sub(begun));
+                    state.slots[id].since = monotonic();
                     state.slots[id].link = Some(Connection::new(stream, Rc::clone(&self.clock)));
                     self.give_next(state, id);
                     self.mind_quiet(state);
@@ -73,33 +72,22 @@ impl Worker {
     }
 
     /// Ends the job that waits longest, for which no connection could be opened; whether another waits.
-    fn refused(&self, state: &mut State, now: u64, error: &io::Error) -> bool {
+    fn refused(&self, state: &mut State, now: u64, error: &DialError) -> bool {
         state.ran_out = state.ran_out.take().or_else(|| exhausted(error));
         let job = state.next_job();
         if let Some(job) = job {
             let ending = Ending {
                 sent: None,
                 done: now,
-                outcome: Outcome::ConnectError,
+                outcome: error.outcome(),
                 status: None,
-                words: &format_args!("connecting: {error}"),
+                words: error,
             };
             self.absorb(state, self.flight(job), &ending);
         }
         let more = job.is_some() && !state.queue.is_empty();
         state.opening -= u64::from(!more);
         more
-    }
-
-    /// Connects, with `TCP_NODELAY`, within the time that the scenario gives.
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let limit = self.plan.scenario.connections().connect_timeout;
-        let connecting = timeout(limit, TcpStream::connect(self.plan.address));
-        let stream = connecting
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        stream.set_nodelay(true)?;
-        Ok(stream)
     }
 
     /// Lets connection `id` exchange and rest; ready when it is closed.
@@ -127,7 +115,7 @@ impl Worker {
             Event::Over(answer) => {
                 let flight = state.end(id).expect("only an exchange can be over");
                 self.absorb(state, flight, &Ending::of(&answer, self.plan.step(&flight)));
-                if answer.reusable {
+                if answer.reusable && self.keeps(state.slots[id].since, answer.done) {
                     self.give_next(state, id);
                 } else {
                     state.close(id, false);
@@ -155,13 +143,12 @@ impl Worker {
             let Some(id) = state.rouse_oldest() else {
                 break;
             };
-            match &state.slots[id].link {
-                Some(link) if !link.is_stale() => {}
-                _ => {
-                    let used = state.slots[id].used;
-                    state.close(id, used);
-                    continue;
-                }
+            let slot = &mut state.slots[id];
+            let waker = slot.waker.as_ref().unwrap_or(Waker::noop());
+            if slot.link.as_mut().is_none_or(|link| link.is_stale(waker)) {
+                let used = slot.used;
+                state.close(id, used);
+                continue;
             }
             self.give_next(state, id);
         }
@@ -204,6 +191,13 @@ impl Worker {
             }
             Err(Closed) => self.requeue(state, id, job),
         }
+    }
+
+    /// Whether a connection that was opened at `since`, on the machine's clock, may carry more after an exchange that was
+    /// done at `done`.
+    fn keeps(&self, since: u64, done: u64) -> bool {
+        let age = self.clock.absolute(done).saturating_sub(since);
+        self.reuse && age < self.ttl
     }
 
     fn set_deadline(&self, state: &mut State, id: usize, sent: u64) {
@@ -277,7 +271,10 @@ impl Worker {
 }
 
 /// What tailmark has run out of, where that is why it cannot connect.
-fn exhausted(error: &io::Error) -> Option<String> {
+fn exhausted(error: &DialError) -> Option<String> {
+    let DialError::Connect(error) = error else {
+        return None;
+    };
     match error.raw_os_error().map(Errno::from_raw_os_error)? {
         Errno::MFILE | Errno::NFILE => Some("descriptors (ulimit -n)".into()),
         Errno::ADDRNOTAVAIL => Some("local ports for this target".into()),

@@ -7,6 +7,7 @@ use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::load::Plan;
+use crate::load::dial::Dialed;
 use crate::load::http1::{Connection, Room};
 use crate::load::queue::{Job, Queue};
 use crate::load::timer::Deadlines;
@@ -50,6 +51,7 @@ pub(super) struct State {
     pub(super) reopened: u64,
     pub(super) peak_in_use: usize,
     pub(super) connect: Histogram,
+    pub(super) tls: Histogram,
     pub(super) failures: Vec<(Outcome, Failure)>,
     pub(super) ran_out: Option<String>,
 }
@@ -80,6 +82,8 @@ pub(super) struct Slot {
     pub(super) used: bool,
     /// Whether another is to be opened in its place.
     pub(super) replace: bool,
+    /// When it was opened, on the machine's clock.
+    pub(super) since: u64,
     /// How often it has come to rest or left it.
     turns: u64,
 }
@@ -123,6 +127,7 @@ impl State {
             reopened: 0,
             peak_in_use: 0,
             connect: Histogram::new(),
+            tls: Histogram::new(),
             failures: Vec::new(),
             ran_out: None,
         }
@@ -167,6 +172,17 @@ impl State {
             None
         } else {
             self.queue.pop()
+        }
+    }
+
+    /// Counts how long it took to open a connection, as far as that came.
+    pub(super) fn count_dialed(&mut self, dialed: &Dialed) {
+        let steps = [
+            (&mut self.connect, dialed.connect),
+            (&mut self.tls, dialed.tls),
+        ];
+        for (times, ns) in steps {
+            ns.into_iter().for_each(|ns| times.record(ns));
         }
     }
 

@@ -39,6 +39,7 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
         reopened: wire.connections.reopened,
         peak_in_use: wire.connections.peak_in_use,
         connect: Histogram::new(),
+        tls: Histogram::new(),
     };
     let Some(histograms) = wire.histograms else {
         return contradiction("it has no histograms: this is a summary, not a saved run");
@@ -277,10 +278,10 @@ fn slot<'a>(
         )))
     };
     let Some(phase) = wire.phase else {
-        return if wire.metric == "connect" {
-            Ok(&mut connections.connect)
-        } else {
-            unknown()
+        return match wire.metric.as_str() {
+            "connect" => Ok(&mut connections.connect),
+            "tls" => Ok(&mut connections.tls),
+            _ => unknown(),
         };
     };
     let Some(tally) = phases.get_mut(phase).map(|phase| &mut phase.tally) else {

@@ -58,6 +58,7 @@ proptest! {
         let rss = given.resources.memory.rss.as_mut().unwrap();
         (rss.hz, rss.slope_bytes_per_s) = (hz, Some(slope));
         given.generator.busiest_worker = Some((0, busy));
+        (0..hz as u64 / 1_000).for_each(|k| given.connections.tls.record(MS + k));
         given.environment.steal = Some(busy / 3.0);
         given.interrupted = interrupted;
         given.target.name = name;
