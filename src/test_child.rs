@@ -3,8 +3,9 @@
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -192,9 +193,14 @@ fn println_unbuffered(line: &str) {
     output.flush().unwrap();
 }
 
+/// Uses so much CPU time, however long it takes on a machine that does much else.
 fn spin(time: Duration) {
-    let started = Instant::now();
-    while started.elapsed() < time {
+    let used = || {
+        let used = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+    };
+    let end = used() + time;
+    while used() < end {
         std::hint::spin_loop();
     }
 }

@@ -94,8 +94,8 @@ fn cpu_time_counts_in_measured_spans_alone() {
         child.tell("spin 100");
     }
     let spun = probe.finish().cpu_ns.unwrap();
-    // Spinning is timed by the wall; on a busy machine less of it is CPU time.
-    assert!(spun > 20_000_000 && spun < 260_000_000, "{spun}");
+    // The kernel counts in ticks of 10 ms, and what the child does beside spinning is little.
+    assert!(spun > 150_000_000 && spun < 260_000_000, "{spun}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn cpu_time_of_threads_and_children_that_ended_is_not_lost() {
         }
         probe.measure_to();
         let spun = probe.finish().cpu_ns.unwrap();
-        assert!(spun > 40_000_000, "{command}: {spun}");
+        assert!(spun > 150_000_000, "{command}: {spun}");
     }
 }
 
