@@ -15,7 +15,7 @@ demo: build ## Compare Axum and Actix on this machine: about two minutes after t
 test: setup ## Run all tests, against real servers
 	scripts/test-setup
 	cargo test --workspace --locked
-	cargo test -p tailmark --locked --bench hot_path
+	cargo test --workspace --locked --bench hot_path
 
 .PHONY: lint
 lint: setup ## Check format, lints, documentation and the freshness of .sqlx
