@@ -7,7 +7,7 @@
 //! The modules fall into a core, which knows no Tokio, no files, no clock and no terminal, and a rim, which touches
 //! the world. `tests/layering.rs` holds this:
 //!
-//! - Core, each using only what stands before it: [`units`], [`random`], [`validity`], [`document`], [`scenario`],
+//! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`scenario`],
 //!   [`target_spec`], [`schedule`], [`exchange`], [`histogram`], [`windows`], [`event`], [`ledger`], [`stats`],
 //!   [`run_record`], [`compare`], [`report`], [`script`], [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`probe`]
@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod load;
 pub mod machine;
 pub mod oracle;
+pub mod placement;
 pub mod probe;
 pub mod progress;
 pub mod random;

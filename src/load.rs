@@ -151,7 +151,7 @@ impl Plan {
     pub fn new(scenario: Arc<Scenario>, route: Route, host: HeaderValue) -> Self {
         let schedule = Arc::new(Schedule::new(scenario.phases(), scenario.seed()));
         Self {
-            workers: workers(&scenario),
+            workers: workers(&scenario, None),
             scenario,
             schedule,
             route,
@@ -386,12 +386,17 @@ fn highest_rate(scenario: &Scenario) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// As few threads as the rate of `scenario` needs.
-fn workers(scenario: &Scenario) -> usize {
+/// Threads: as few as the rate of `scenario` needs, or so many as were asked for; each has a connection at least.
+#[must_use]
+pub fn workers(scenario: &Scenario, asked: Option<usize>) -> usize {
+    let most = scenario.connections().max;
+    if let Some(asked) = asked {
+        return asked.clamp(1, most);
+    }
     let wanted = (highest_rate(scenario) / ARRIVALS_PER_WORKER)
         .ceil()
         .max(1.0);
-    (wanted as usize).min(scenario.connections().max)
+    (wanted as usize).min(most)
 }
 
 /// Whether the system allows the connections of `scenario` by so many workers, or as many as its rate needs: to be asked
@@ -400,8 +405,7 @@ fn workers(scenario: &Scenario) -> usize {
 /// # Errors
 /// When the hard limit of descriptors is too low.
 pub fn check_limits(scenario: &Scenario, workers: Option<usize>) -> Result<(), LimitError> {
-    let workers = workers.unwrap_or_else(|| self::workers(scenario));
-    limits::check_descriptors(scenario.connections().max, workers)
+    limits::check_descriptors(scenario.connections().max, self::workers(scenario, workers))
 }
 
 /// The part of `whole` that falls to one of `workers`.

@@ -1,10 +1,13 @@
 //! The machine under tailmark: what it is, and whether it was taken away while we measured.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use procfs::{Current, CurrentSI};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::placement::{CpuList, Topology};
 use crate::run_record::Environment;
 
 /// Watches the machine over a run.
@@ -60,6 +63,58 @@ pub fn raise_descriptor_limit() {
             ..limit
         },
     );
+}
+
+/// The CPUs that the calling thread may use, by cores. A machine that does not say which CPUs share a core has as many
+/// cores as CPUs.
+///
+/// # Errors
+/// When the kernel does not say which CPUs may be used.
+pub fn topology() -> io::Result<Topology> {
+    let allowed = sched_getaffinity(None)?;
+    let mut cores: Vec<CpuList> = Vec::new();
+    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)) {
+        if cores.iter().any(|core| core.holds(cpu)) {
+            continue;
+        }
+        let file = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+        let siblings = fs::read_to_string(file).ok();
+        let siblings: Option<CpuList> = siblings.and_then(|list| list.trim().parse().ok());
+        let core = siblings.unwrap_or_default();
+        cores.push(
+            core.cpus()
+                .chain([cpu])
+                .filter(|&cpu| allowed.is_set(cpu))
+                .collect(),
+        );
+    }
+    Ok(Topology::new(cores))
+}
+
+/// Keeps the calling thread to `cpus`, until what is returned is dropped. Threads and processes that it starts meanwhile
+/// are kept to them for good.
+///
+/// # Errors
+/// When none of `cpus` may be used.
+pub fn confine(cpus: &CpuList) -> io::Result<Confined> {
+    let before = sched_getaffinity(None)?;
+    let mut only = CpuSet::new();
+    cpus.cpus().for_each(|cpu| only.set(cpu));
+    sched_setaffinity(None, &only)?;
+    Ok(Confined { before })
+}
+
+/// A thread that keeps to some CPUs.
+#[derive(Debug)]
+pub struct Confined {
+    before: CpuSet,
+}
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        // Whatever the thread was allowed before it is allowed again, unless a container's limits have just changed.
+        let _ = sched_setaffinity(None, &self.before);
+    }
 }
 
 /// Now in UTC, as RFC 3339 with seconds, and in the basic form that folders are named by.
@@ -221,5 +276,26 @@ mod tests {
     fn now_is_written_in_both_forms() {
         let (long, short) = utc_now();
         assert_eq!(long.replace(['-', ':'], ""), short);
+    }
+
+    #[test]
+    fn what_is_started_by_a_confined_thread_stays_where_that_was() {
+        let all = topology().unwrap().all();
+        let first: CpuList = all.cpus().take(1).collect();
+        let child = || {
+            let status = std::process::Command::new("grep")
+                .args(["Cpus_allowed_list", "/proc/self/status"])
+                .output()
+                .unwrap();
+            let line = String::from_utf8(status.stdout).unwrap();
+            line.split_whitespace().last().unwrap().to_owned()
+        };
+        let confined = confine(&first).unwrap();
+        assert_eq!(child(), first.to_string());
+        let thread = std::thread::spawn(move || topology().unwrap().all());
+        assert_eq!(thread.join().unwrap(), first);
+        drop(confined);
+        assert_eq!(child(), all.to_string());
+        assert!(confine(&[1023].into_iter().collect()).is_err());
     }
 }

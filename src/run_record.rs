@@ -148,6 +148,8 @@ pub struct Generator {
     pub busiest_worker: Option<(usize, f64)>,
     /// The kernel's peak of tailmark's own memory.
     pub memory_peak_bytes: Option<u64>,
+    /// The CPUs that were set apart, in words; none where everything ran everywhere.
+    pub placement: Option<String>,
     /// What it ran out of, in words.
     pub ran_out: Option<String>,
 }

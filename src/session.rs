@@ -9,12 +9,15 @@ pub mod run;
 pub mod shutdown;
 pub mod verify;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveError;
 use crate::compare::CompareError;
 use crate::event::Event;
 pub use crate::load::{LoadError, Pem, Tls, TlsError, TlsOptions};
+use crate::machine::{self, Confined};
+use crate::placement::{CpuList, Parts, Pin, PinError, Placement};
 use crate::probe::ProbeError;
 use crate::scenario::SelectError;
 use crate::stores::{Durability, Lease, Options, Stores, StoresError};
@@ -30,6 +33,7 @@ pub type Watcher<'a> = &'a mut dyn FnMut(Event<'_>);
 /// What stands for a whole command: stores, seeded once, from which every launch gets its own.
 #[derive(Debug, Default)]
 pub struct Stage {
+    placement: Option<Placement>,
     stores: Vec<(Seeding, Stores)>,
 }
 
@@ -40,6 +44,26 @@ pub struct Access {
     pub tls: Option<Tls>,
     /// Other places to connect to.
     pub connect_to: Vec<ConnectTo>,
+}
+
+/// Where everything runs that is started for `targets`, as `pin` says: to be asked before anything is started.
+///
+/// # Errors
+/// When it names a CPU that is not there.
+pub fn place(
+    pin: &Pin,
+    targets: &[TargetSpec],
+    workers: usize,
+) -> Result<Option<Placement>, SessionError> {
+    let topology = machine::topology().map_err(SessionError::Cpus)?;
+    let parts = Parts {
+        workers,
+        targets: targets.iter().all(TargetSpec::is_started),
+        stores: targets
+            .iter()
+            .any(|target| target.stores.postgres || target.stores.redis),
+    };
+    Ok(pin.place(&topology, parts)?)
 }
 
 /// What decides whether two targets can have their databases from one template.
@@ -65,6 +89,12 @@ pub enum SessionError {
     /// Watching the target.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// CPUs that are not there.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// CPUs that may not be used.
+    #[error("cannot choose CPUs")]
+    Cpus(#[source] io::Error),
     /// The generator.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -86,17 +116,23 @@ pub enum SessionError {
 }
 
 impl Stage {
-    /// Starts the stores that `targets` need and seeds them; what the seeding prints goes to `folder`.
+    /// Starts the stores that `targets` need and seeds them; what the seeding prints goes to `folder`. Everything that is
+    /// started on the stage keeps to the CPUs of `placement`, where that says any.
     ///
     /// # Errors
     /// When a store cannot be started or seeded, or at an interrupt; what had been started is stopped.
     pub async fn set(
         targets: &[TargetSpec],
+        placement: Option<Placement>,
         folder: &Path,
         shutdown: &Shutdown,
         watch: Watcher<'_>,
     ) -> Result<Self, SessionError> {
-        let mut stage = Self::default();
+        let mut stage = Self {
+            placement,
+            ..Self::default()
+        };
+        let _confined = stage.confine(|placement| &placement.stores)?;
         for target in targets {
             let seeding = Seeding::of(target);
             let stands = stage.stores.iter().any(|(other, _)| *other == seeding);
@@ -122,6 +158,17 @@ impl Stage {
             stage.stores.push((seeding, stores));
         }
         Ok(stage)
+    }
+
+    /// Keeps to the CPUs that `part` chooses, until what is returned is dropped.
+    fn confine(
+        &self,
+        part: impl Fn(&Placement) -> &CpuList,
+    ) -> Result<Option<Confined>, SessionError> {
+        let cpus = self.placement.as_ref().map(part);
+        let chosen = cpus.filter(|cpus| !cpus.is_empty());
+        let confined = chosen.map(machine::confine).transpose();
+        confined.map_err(SessionError::Cpus)
     }
 
     /// Stops the stores.

@@ -175,6 +175,14 @@ impl fmt::Display for Signal {
     }
 }
 
+impl TargetSpec {
+    /// Whether tailmark starts it; else it runs already.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        matches!(self.kind, TargetKind::Command(_))
+    }
+}
+
 /// The private stores of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stores {

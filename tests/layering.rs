@@ -10,9 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The core, in order: each module uses only modules before it.
-const CORE: [&str; 18] = [
+const CORE: [&str; 19] = [
     "units",
     "random",
+    "placement",
     "validity",
     "document",
     "scenario",

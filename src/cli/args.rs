@@ -13,6 +13,7 @@ use clap::{
 };
 
 use super::access::AccessArgs;
+use crate::placement::{Pin, PinError};
 use crate::scenario::Phase;
 use crate::units::{Rate, parse_duration};
 
@@ -195,6 +196,10 @@ pub(super) struct RunArgs {
     /// Whose memory and CPU to read: pid:N or port:N [the target's own process]
     #[arg(long, value_name = "WHAT")]
     pub(super) watch: Option<String>,
+    /// CPUs of the generator, of targets that tailmark starts, and of their stores, such as 0:1-2:3; auto sets them
+    /// apart from four cores up
+    #[arg(long, value_name = "auto|none|G:T:S", default_value = "auto", value_parser = pin)]
+    pub(super) pin: Pin,
     /// Memory readings per second
     #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) sample_hz: u32,
@@ -237,6 +242,10 @@ pub(super) struct CompareArgs {
     /// Seed of the order of targets [drawn]
     #[arg(long)]
     pub(super) order_seed: Option<u64>,
+    /// CPUs of the generator, of targets that tailmark starts, and of their stores, such as 0:1-2:3; auto sets them
+    /// apart from four cores up
+    #[arg(long, value_name = "auto|none|G:T:S", default_value = "auto", value_parser = pin)]
+    pub(super) pin: Pin,
     /// Memory readings per second
     #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) sample_hz: u32,
@@ -315,6 +324,11 @@ impl NoArgs {
 fn rate(text: &str) -> Result<Rate, String> {
     text.parse()
         .map_err(|error: crate::units::UnitError| format!("{error}; {}", error.hint()))
+}
+
+fn pin(text: &str) -> Result<Pin, String> {
+    text.parse()
+        .map_err(|error: PinError| format!("{error}; {}", error.hint()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

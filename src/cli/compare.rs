@@ -8,10 +8,11 @@ use super::keep::Keep;
 use super::{Outcome, report};
 use crate::compare::Comparison;
 use crate::data;
-use crate::session::Stage;
+use crate::placement::Placement;
 use crate::session::rounds::{self, Request};
 use crate::session::run::check_limits;
 use crate::session::shutdown::Shutdown;
+use crate::session::{Stage, place};
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
@@ -21,11 +22,12 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     // Before anything is started: which phase, at which rate, and whether this machine allows it.
     request.plan()?;
     check_limits(&request.scenario, None)?;
+    let placement = place(&args.pin, &request.arms, request.workers()?)?;
     let keep = Keep::open(
         &args.saving,
         &format!("compare-{}", request.scenario.name()),
     )?;
-    let comparison = match measure(&request, &args, &keep).await {
+    let comparison = match measure(&request, &args, placement, &keep).await {
         Ok(comparison) if !comparison.rounds().is_empty() => comparison,
         Ok(_) => {
             keep.give_up();
@@ -54,6 +56,7 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
 async fn measure(
     request: &Request,
     args: &CompareArgs,
+    placement: Option<Placement>,
     keep: &Keep,
 ) -> Result<Comparison, Failure> {
     let shutdown =
@@ -61,7 +64,14 @@ async fn measure(
     let progress = args.common.progress();
     let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
     let folder = keep.folder();
-    let stage = Stage::set(&request.arms, folder.path(), &shutdown, &mut watch).await?;
+    let stage = Stage::set(
+        &request.arms,
+        placement,
+        folder.path(),
+        &shutdown,
+        &mut watch,
+    )
+    .await?;
     let comparison = rounds::compare(&stage, request, folder, &shutdown, &mut watch).await;
     let struck = stage.strike().await;
     progress.finish();

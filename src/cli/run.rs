@@ -11,12 +11,13 @@ use super::{Outcome, report};
 use crate::archive::RUN_FILE;
 use crate::data;
 use crate::exchange::Outcome as Ended;
+use crate::placement::Placement;
 use crate::probe::Subject;
 use crate::run_record::RunRecord;
 use crate::scenario::{Arrivals, Connections, LoadModel, Phase, Scenario, UrlRun};
-use crate::session::Stage;
-use crate::session::run::{Request, check_limits, run_once};
+use crate::session::run::{Request, check_limits, run_once, workers};
 use crate::session::shutdown::Shutdown;
+use crate::session::{Stage, place};
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
 use crate::units::Rate;
 
@@ -45,8 +46,10 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         subject,
     };
     check_limits(&request.scenario, request.workers)?;
+    let workers = workers(&request.scenario, request.workers);
+    let placement = place(&args.pin, std::slice::from_ref(&request.target), workers)?;
     let keep = Keep::open(&args.saving, &name(&request))?;
-    let record = match measure(&request, &args, keep.folder().path()).await {
+    let record = match measure(&request, &args, placement, keep.folder().path()).await {
         Ok(record) => record,
         Err(failure) => {
             keep.give_up();
@@ -69,13 +72,18 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     Ok(outcome(&record))
 }
 
-async fn measure(request: &Request, args: &RunArgs, folder: &Path) -> Result<RunRecord, Failure> {
+async fn measure(
+    request: &Request,
+    args: &RunArgs,
+    placement: Option<Placement>,
+    folder: &Path,
+) -> Result<RunRecord, Failure> {
     let shutdown =
         Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
     let progress = args.common.progress();
     let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
     let targets = std::slice::from_ref(&request.target);
-    let stage = Stage::set(targets, folder, &shutdown, &mut watch).await?;
+    let stage = Stage::set(targets, placement, folder, &shutdown, &mut watch).await?;
     let record = run_once(&stage, request, folder, &shutdown, &mut watch).await;
     let struck = stage.strike().await;
     progress.finish();

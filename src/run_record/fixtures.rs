@@ -357,6 +357,7 @@ fn generator() -> Generator {
         cpu_ns: 900 * MS,
         busiest_worker: Some((0, 0.09)),
         memory_peak_bytes: Some(14 << 20),
+        placement: Some("generator 3, target 1-2, stores 0".into()),
         ran_out: None,
     }
 }

@@ -334,7 +334,7 @@ impl WireRecord {
                 busy_max: record.generator.busiest_worker.map(|(_, busy)| busy),
                 busiest_worker: record.generator.busiest_worker.map(|(worker, _)| worker),
                 memory_peak_bytes: record.generator.memory_peak_bytes,
-                placement: None,
+                placement: record.generator.placement.clone(),
                 ran_out: record.generator.ran_out.clone(),
             },
             resources: WireResources::new(&record.resources, record.cpu_per_1k_ns()),

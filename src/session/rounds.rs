@@ -70,6 +70,14 @@ impl Request {
         })
     }
 
+    /// Threads of the generator in each run.
+    ///
+    /// # Errors
+    /// As [`Request::plan`].
+    pub fn workers(&self) -> Result<usize, SessionError> {
+        Ok(run::workers(&self.round(1)?, None))
+    }
+
     /// What every arm runs in a round.
     fn round(&self, number: usize) -> Result<Scenario, SessionError> {
         let seed = compare::round_seed(self.scenario.seed(), number);

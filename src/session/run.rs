@@ -75,9 +75,12 @@ pub async fn run_once(
         log: &log,
         connect_to: &request.access.connect_to,
     };
-    let target = shutdown
-        .unless_requested(Target::launch(spec, launch))
-        .await??;
+    let target = {
+        let _confined = stage.confine(|placement| &placement.target)?;
+        shutdown
+            .unless_requested(Target::launch(spec, launch))
+            .await??
+    };
     let probe = probe(request, &target)?;
     watch(Event::Step(&format!("letting {} rest", spec.name)));
     let rest = if target.pid().is_some() { REST } else { GLANCE };
@@ -87,7 +90,10 @@ pub async fn run_once(
     }
 
     let (started, _) = machine::utc_now();
-    let measured = measure(request, &target, probe.as_ref(), shutdown, watch).await?;
+    let measured = {
+        let _confined = stage.confine(|placement| &placement.generator)?;
+        measure(request, &target, probe.as_ref(), shutdown, watch).await?
+    };
     let resources = match probe {
         Some(probe) => {
             watch(Event::Step(&format!("letting {} rest", spec.name)));
@@ -102,6 +108,7 @@ pub async fn run_once(
         startup_ns: target.startup().map(nanoseconds),
         ..resources
     };
+    record.generator.placement = stage.placement.as_ref().map(ToString::to_string);
     record.target = target.identity().clone();
     watch(Event::Step(&format!("auditing and stopping {}", spec.name)));
     record
@@ -137,9 +144,7 @@ async fn measure(
     if let Some(arrivals) = request.at_most {
         plan = plan.at_most(arrivals);
     }
-    if let Some(workers) = request.workers {
-        plan.workers = workers.clamp(1, scenario.connections().max);
-    }
+    plan.workers = workers(&scenario, request.workers);
     let schedule = Arc::clone(&plan.schedule);
     watch(Event::Step("opening connections"));
     let load = Load::prepare(plan).await?;
@@ -215,6 +220,12 @@ fn host(target: &Target) -> HeaderValue {
     let host = target.url().host_header();
     host.parse()
         .expect("the host of a valid URL is a valid header value")
+}
+
+/// Threads of the generator: so many as were asked for, or as few as the rate needs.
+#[must_use]
+pub fn workers(scenario: &Scenario, asked: Option<usize>) -> usize {
+    load::workers(scenario, asked)
 }
 
 /// Whether the system allows what `scenario` needs by so many workers, or as many as it takes: to be asked before anything

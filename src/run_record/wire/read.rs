@@ -77,6 +77,7 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
             cpu_ns: wire.generator.cpu_ns,
             busiest_worker: wire.generator.busiest_worker.zip(wire.generator.busy_max),
             memory_peak_bytes: wire.generator.memory_peak_bytes,
+            placement: wire.generator.placement,
             ran_out: wire.generator.ran_out,
         },
         resources: resources(wire.resources),
