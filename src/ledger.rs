@@ -50,6 +50,8 @@ pub struct PhaseTally {
     pub overrun: Histogram,
     /// Exchanges that found every connection of a full pool busy.
     pub pool_full: u64,
+    /// Of these, exchanges that found a connection of another worker free.
+    pub imbalanced: u64,
     /// Exchanges whose lag is only a lower bound, because their dispatch moments were kept together.
     pub coalesced: u64,
     /// done − dispatched.
@@ -155,6 +157,7 @@ impl PhaseTally {
             walks_answered: 0,
             overrun: Histogram::new(),
             pool_full: 0,
+            imbalanced: 0,
             coalesced: 0,
             on_time: Histogram::new(),
             lag: Histogram::new(),
@@ -171,6 +174,7 @@ impl PhaseTally {
         self.walks_answered += other.walks_answered;
         self.overrun.merge(&other.overrun);
         self.pool_full += other.pool_full;
+        self.imbalanced += other.imbalanced;
         self.coalesced += other.coalesced;
         self.on_time.merge(&other.on_time);
         self.lag.merge(&other.lag);

@@ -9,6 +9,7 @@ pub mod http1;
 mod limits;
 mod names;
 mod pacer;
+mod pools;
 mod queue;
 mod stream;
 mod timer;
@@ -30,6 +31,7 @@ use crate::schedule::Schedule;
 use crate::windows::{Grid, Part, Windows};
 
 use names::Names;
+use pools::Pools;
 
 pub(crate) use clock::monotonic;
 pub use dial::Route;
@@ -176,8 +178,11 @@ impl Plan {
 
     fn eager_connections(&self) -> usize {
         let connections = self.scenario.connections();
-        if connections.open == Open::OnDemand || !connections.reuse {
-            return 0;
+        match connections.open {
+            Open::OnDemand => return 0,
+            _ if !connections.reuse => return 0,
+            Open::All => return connections.max,
+            Open::Eager => {}
         }
         let wanted = (highest_rate(&self.scenario) * EAGER_SECONDS).ceil() as usize;
         let users = self
@@ -224,11 +229,14 @@ impl Load {
             _names: names,
         };
         let mut prepared = Vec::new();
+        let most = connections.max;
+        let pools = Pools::new((0..plan.workers).map(|index| share(most, index, plan.workers)));
         for index in 0..plan.workers {
             let (ready, is_ready) = oneshot::channel();
             let setup = worker::Setup {
                 index,
-                connections: share(plan.scenario.connections().max, index, plan.workers),
+                connections: share(most, index, plan.workers),
+                pool: pools.own(index),
                 eager: share(plan.eager_connections(), index, plan.workers),
                 addresses: addresses.clone(),
                 sources,

@@ -366,6 +366,18 @@ impl Measured for Judged<'_> {
     fn pool_full(&self) -> (u64, u64) {
         (self.total.pool_full, self.total.due)
     }
+    fn lag_mean(&self) -> Option<u64> {
+        self.total.lag.mean()
+    }
+    fn service_mean(&self) -> Option<u64> {
+        self.total.service().all().mean()
+    }
+    fn imbalanced(&self) -> u64 {
+        self.total.imbalanced
+    }
+    fn reopened(&self) -> u64 {
+        self.record.connections.reopened
+    }
     fn connections(&self) -> usize {
         self.record.connections.max
     }

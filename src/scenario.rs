@@ -86,6 +86,8 @@ pub enum Open {
     Eager,
     /// When an exchange finds none free.
     OnDemand,
+    /// Before the first phase, all of them.
+    All,
 }
 
 impl Default for Connections {

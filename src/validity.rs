@@ -14,6 +14,10 @@ pub trait Measured {
     fn on_time_p99(&self) -> Option<u64>;
     /// p99 of lag.
     fn lag_p99(&self) -> Option<u64>;
+    /// Mean of lag.
+    fn lag_mean(&self) -> Option<u64>;
+    /// Mean of service time.
+    fn service_mean(&self) -> Option<u64>;
     /// p99 of wait.
     fn wait_p99(&self) -> Option<u64>;
     /// p99 of turn, an upper bound.
@@ -28,6 +32,10 @@ pub trait Measured {
     fn throttled_ns(&self) -> Option<u64>;
     /// Exchanges that found the pool full, and all of them.
     fn pool_full(&self) -> (u64, u64);
+    /// Of the exchanges that found the pool full, those that found another worker's connection free.
+    fn imbalanced(&self) -> u64;
+    /// Connections that the target had closed while they rested, and that were replaced.
+    fn reopened(&self) -> u64;
     /// Connections at most.
     fn connections(&self) -> usize;
     /// Arrivals per second that the target kept up with, and that were offered.
@@ -76,6 +84,8 @@ const OWN_SHARE: f64 = 0.10;
 const BUSY: f64 = 0.90;
 /// Stolen CPU time beyond this moves a p99.
 const STEAL: f64 = 0.05;
+/// What happens to a hundredth of the exchanges or fewer moves no p99 by itself.
+const RARE: f64 = 0.01;
 /// A target that completes less than this share of what was offered falls behind for good.
 const KEPT_UP: f64 = 0.98;
 
@@ -93,6 +103,8 @@ pub fn judge(measured: &impl Measured) -> Validity {
     let notes = saturated(measured)
         .into_iter()
         .chain(pool_bound(measured))
+        .chain(pool_imbalance(measured))
+        .chain(keep_alive(measured))
         .collect();
     Validity {
         state,
@@ -114,40 +126,42 @@ impl State {
     }
 }
 
-/// A generator whose own lateness moved the p99. Times in nanoseconds.
-struct Late {
-    /// By how much the p99 is longer than a punctual generator's would have been.
-    own: u64,
-    response: u64,
-    on_time: u64,
+/// How the generator was late, in words, where that matters beside what it measured.
+fn late(measured: &impl Measured) -> Option<String> {
+    late_to_send(measured).or_else(|| late_to_read(measured))
 }
 
-/// Whether the generator's lateness matters beside what it measured.
-fn late(measured: &impl Measured) -> Option<Late> {
+/// Its own lateness moved the p99.
+fn late_to_send(measured: &impl Measured) -> Option<String> {
     let (response, on_time) = (measured.response_p99()?, measured.on_time_p99()?);
     let own = response.saturating_sub(on_time);
-    (own > NEGLIGIBLE_NS && own as f64 > OWN_SHARE * on_time as f64).then_some(Late {
-        own,
-        response,
-        on_time,
-    })
-}
-
-fn client_bound(measured: &impl Measured) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Some(Late {
-        own,
-        response,
-        on_time,
-    }) = late(measured)
-    {
-        reasons.push(format!(
+    (own > NEGLIGIBLE_NS && own as f64 > OWN_SHARE * on_time as f64).then(|| {
+        format!(
             "tailmark itself was late: lag p99 {} of response p99 {}, which would have been {} on time",
             ms(measured.lag_p99().unwrap_or(own)),
             ms(response),
             ms(on_time)
-        ));
-    }
+        )
+    })
+}
+
+/// A generator that wakes late for what is due wakes as late for what has come, and a connection whose answer waits to be
+/// read looks busy. Where all of them were, that lateness is hidden in the wait, and a target that was quick looks saturated.
+fn late_to_read(measured: &impl Measured) -> Option<String> {
+    let (full, all) = measured.pool_full();
+    let (lag, service) = (measured.lag_mean()?, measured.service_mean()?);
+    let is_late = measured.lag_p99()? > NEGLIGIBLE_NS && lag as f64 > OWN_SHARE * service as f64;
+    (is_late && full as f64 > RARE * all as f64).then(|| {
+        format!(
+            "tailmark itself was late: lag {} on average beside a service time of {}, and connections whose answers it had not read yet looked busy",
+            ms(lag),
+            ms(service)
+        )
+    })
+}
+
+fn client_bound(measured: &impl Measured) -> Vec<String> {
+    let mut reasons: Vec<String> = late(measured).into_iter().collect();
     if let (Some(turn), Some(response)) = (measured.turn_p99(), measured.response_p99())
         && turn > NEGLIGIBLE_NS
         && turn as f64 > OWN_SHARE * response as f64
@@ -220,11 +234,44 @@ fn pool_bound(measured: &impl Measured) -> Option<Note> {
     (full > 0 && wait as f64 > OWN_SHARE * response as f64).then(|| Note {
         name: "pool-bound".into(),
         words: format!(
-            "all {} connections were busy for {:.0} % of requests: wait is part of the response time. -c raises the pool",
+            "all {} connections were busy for {} of requests: wait is part of the response time. -c raises the pool",
             thousands(measured.connections() as u64),
-            (full as f64 / all.max(1) as f64 * 100.0).max(1.0)
+            percent(full, all)
         ),
     })
+}
+
+fn pool_imbalance(measured: &impl Measured) -> Option<Note> {
+    let (_, all) = measured.pool_full();
+    let imbalanced = measured.imbalanced();
+    let (wait, response) = (measured.wait_p99()?, measured.response_p99()?);
+    let starved = imbalanced as f64 > RARE * all as f64;
+    (starved && wait as f64 > OWN_SHARE * response as f64).then(|| Note {
+        name: "pool-imbalance".into(),
+        words: format!(
+            "{} of requests waited for a connection of one worker while another's were free. Try --workers 1, or a larger -c",
+            percent(imbalanced, all)
+        ),
+    })
+}
+
+fn keep_alive(measured: &impl Measured) -> Option<Note> {
+    let (_, all) = measured.pool_full();
+    let reopened = measured.reopened();
+    (reopened as f64 > RARE * all as f64).then(|| Note {
+        name: "keep-alive".into(),
+        words: format!(
+            "the target closed {} resting connections, which were replaced ({} of requests): its keep-alive is shorter than they rest. With a smaller -c they rest less",
+            thousands(reopened),
+            percent(reopened, all)
+        ),
+    })
+}
+
+/// At least a whole percent, since none would read as none.
+fn percent(part: u64, whole: u64) -> String {
+    let percent = part as f64 / whole.max(1) as f64 * 100.0;
+    format!("{:.0} %", percent.max(1.0))
 }
 
 fn ms(nanoseconds: u64) -> String {
@@ -244,6 +291,8 @@ mod tests {
         response: u64,
         on_time: u64,
         lag: u64,
+        lag_mean: u64,
+        service_mean: u64,
         wait: u64,
         turn: u64,
         busy: f64,
@@ -251,6 +300,8 @@ mod tests {
         steal: f64,
         throttled: u64,
         full: u64,
+        imbalanced: u64,
+        reopened: u64,
         kept_up: f64,
     }
 
@@ -258,6 +309,8 @@ mod tests {
         response: 5_000_000,
         on_time: 4_990_000,
         lag: 20_000,
+        lag_mean: 5_000,
+        service_mean: 1_000_000,
         wait: 1_000,
         turn: 100_000,
         busy: 0.2,
@@ -265,6 +318,8 @@ mod tests {
         steal: 0.0,
         throttled: 0,
         full: 0,
+        imbalanced: 0,
+        reopened: 0,
         kept_up: 999.0,
     };
 
@@ -277,6 +332,12 @@ mod tests {
         }
         fn lag_p99(&self) -> Option<u64> {
             Some(self.lag)
+        }
+        fn lag_mean(&self) -> Option<u64> {
+            Some(self.lag_mean)
+        }
+        fn service_mean(&self) -> Option<u64> {
+            Some(self.service_mean)
         }
         fn wait_p99(&self) -> Option<u64> {
             Some(self.wait)
@@ -298,6 +359,12 @@ mod tests {
         }
         fn pool_full(&self) -> (u64, u64) {
             (self.full, 1_000)
+        }
+        fn imbalanced(&self) -> u64 {
+            self.imbalanced
+        }
+        fn reopened(&self) -> u64 {
+            self.reopened
         }
         fn connections(&self) -> usize {
             16
@@ -444,6 +511,37 @@ mod tests {
     }
 
     #[test]
+    fn a_generator_without_a_cpu_does_not_accuse_the_target() {
+        let starved = Given {
+            response: 800_000_000,
+            on_time: 780_000_000,
+            lag: 63_000_000,
+            lag_mean: 28_000_000,
+            service_mean: 8_000_000,
+            wait: 780_000_000,
+            full: 1_000,
+            kept_up: 438.0,
+            ..WELL
+        };
+        let verdict = judge(&starved);
+        assert_eq!(verdict.state, State::ClientBound);
+        assert_eq!(
+            verdict.reasons,
+            [
+                "tailmark itself was late: lag 28.0 ms on average beside a service time of 8.00 ms, and connections whose answers it had not read yet looked busy"
+            ]
+        );
+        assert!(verdict.notes.iter().all(|note| note.name != "saturated"));
+        // Late now and then, beside a target that takes its time: that one is slow.
+        let slow = Given {
+            lag: 3_000_000,
+            lag_mean: 40_000,
+            ..starved
+        };
+        assert_eq!(judge(&slow).state, State::Valid);
+    }
+
+    #[test]
     fn a_full_pool_is_a_note() {
         let full = Given {
             full: 310,
@@ -457,5 +555,52 @@ mod tests {
                 "all 16 connections were busy for 31 % of requests: wait is part of the response time. -c raises the pool",
             ],
         );
+    }
+
+    #[test]
+    fn a_worker_that_starves_beside_idle_connections_is_a_note() {
+        let starved = Given {
+            imbalanced: 120,
+            wait: 2_000_000,
+            ..WELL
+        };
+        check(
+            &starved,
+            State::Valid,
+            &[
+                "12 % of requests waited for a connection of one worker while another's were free. Try --workers 1, or a larger -c",
+            ],
+        );
+        // Where that cost no time, or hardly ever happened, it is nothing to mind.
+        let quick = Given {
+            wait: 100_000,
+            ..starved.clone()
+        };
+        check(&quick, State::Valid, &[]);
+        let rare = Given {
+            imbalanced: 10,
+            ..starved
+        };
+        check(&rare, State::Valid, &[]);
+    }
+
+    #[test]
+    fn connections_that_the_target_keeps_closing_are_a_note() {
+        let closed = Given {
+            reopened: 1_000,
+            ..WELL
+        };
+        check(
+            &closed,
+            State::Valid,
+            &[
+                "the target closed 1,000 resting connections, which were replaced (100 % of requests): its keep-alive is shorter than they rest. With a smaller -c they rest less",
+            ],
+        );
+        let rare = Given {
+            reopened: 10,
+            ..WELL
+        };
+        check(&rare, State::Valid, &[]);
     }
 }

@@ -40,6 +40,8 @@ fn connections_are_opened_before_the_load_or_when_they_are_needed() {
     assert!(eager["connections"]["opened"].as_u64() >= Some(25));
     let on_demand = measured(&server, "{ open: on-demand, max: 1 }");
     assert_eq!(on_demand["connections"]["opened"], 1);
+    let all = measured(&server, "{ open: all, max: 300 }");
+    assert_eq!(all["connections"]["opened"], 300);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::dial::Dialer;
 use super::http1::{Answer, Failure as NoResponse, Layout};
 use super::names::Addresses;
 use super::pacer::Pacer;
+use super::pools::OwnPool;
 use super::queue::Job;
 use super::{Command, Plan, turn};
 use crate::exchange::{Exchange, Outcome};
@@ -34,6 +35,10 @@ use crate::schedule::{Arrival, Closed, Cursor};
 use crate::windows::Part;
 use state::{Flight, Stage, State};
 
+/// Connections that are opened at once before the start. A server whose queue of connections is full lets the kernel try
+/// again after a second; this is as many as the shortest usual queue (128) holds, and opens 15,000 within a second.
+const OPENED_AT_ONCE: usize = 128;
+
 /// What a worker is given.
 pub(super) struct Setup {
     pub(super) plan: Arc<Plan>,
@@ -41,6 +46,8 @@ pub(super) struct Setup {
     pub(super) index: usize,
     /// Connections at most.
     pub(super) connections: usize,
+    /// What the other workers are told of these, and tell of theirs.
+    pub(super) pool: OwnPool,
     /// Of these, opened before the start.
     pub(super) eager: usize,
     /// Where the target is, as far as is known.
@@ -103,15 +110,22 @@ async fn work(setup: Setup) -> io::Result<Report> {
         timeout: nanoseconds(setup.plan.scenario.timeout()),
         reuse: connections.reuse,
         ttl: connections.ttl.map_or(u64::MAX, nanoseconds),
-        state: RefCell::new(State::new(&setup.plan, cursor.clone(), setup.connections)),
+        state: RefCell::new(State::new(
+            &setup.plan,
+            cursor.clone(),
+            setup.connections,
+            setup.pool,
+        )),
         parts: setup.parts,
         plan: setup.plan,
     });
-    for _ in 0..setup.eager {
-        worker.spawn_connection(&mut worker.state.borrow_mut());
-    }
-    while !worker.state.borrow().is_quiet() {
-        worker.pacer.wait(u64::MAX).await?;
+    for batch in batches(setup.eager) {
+        for _ in 0..batch {
+            worker.spawn_connection(&mut worker.state.borrow_mut());
+        }
+        while !worker.state.borrow().is_quiet() {
+            worker.pacer.wait(u64::MAX).await?;
+        }
     }
     // Whoever waits for it is gone only if the run was given up.
     let _ = setup.ready.send(());
@@ -144,6 +158,12 @@ async fn work(setup: Setup) -> io::Result<Report> {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// `connections` in batches that may be opened at once.
+fn batches(connections: usize) -> impl Iterator<Item = usize> {
+    let batches = (0..connections).step_by(OPENED_AT_ONCE);
+    batches.map(move |opened| OPENED_AT_ONCE.min(connections - opened))
 }
 
 /// Waits for the command to run, and returns the moment at which the run starts; none where it is not to run.
@@ -491,7 +511,10 @@ fn count_arrival(state: &mut State, phase: usize, before: u64) {
     let tally = &mut state.ledger.phases[phase];
     tally.arrivals += 1;
     tally.due += 1;
-    tally.pool_full += u64::from(full);
+    if full {
+        tally.pool_full += 1;
+        tally.imbalanced += u64::from(state.pool.others_have_room());
+    }
 }
 
 /// The first step of the walk that `arrival` starts.

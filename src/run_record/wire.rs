@@ -138,6 +138,7 @@ struct WireFigures {
     due_count: u64,
     answered_walks: u64,
     pool_full_count: u64,
+    imbalanced_count: u64,
     lag_lower_bounds: u64,
     #[serde(skip_deserializing)]
     response_time: Option<WireTimes>,
@@ -423,6 +424,7 @@ impl WireFigures {
             due_count: tally.due,
             answered_walks: tally.walks_answered,
             pool_full_count: tally.pool_full,
+            imbalanced_count: tally.imbalanced,
             lag_lower_bounds: tally.coalesced,
             response_time: Some(WireTimes::of_distribution(&response)),
             response_time_ok: Some(WireTimes::of(&response.ok)),

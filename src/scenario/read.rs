@@ -124,7 +124,11 @@ fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node, usual: Connections) -> O
         usual.connect_timeout,
         |node| walk.duration(node, "connect_timeout", MAX_TIMEOUT),
     );
-    let words = [("eager", Open::Eager), ("on-demand", Open::OnDemand)];
+    let words = [
+        ("eager", Open::Eager),
+        ("on-demand", Open::OnDemand),
+        ("all", Open::All),
+    ];
     let open = optional(fields.get("open"), usual.open, |node| {
         walk.word(node, "open", &words)
     });
@@ -140,7 +144,7 @@ fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node, usual: Connections) -> O
     });
     if reuse == Some(false) {
         // A connection that is opened for its exchange is not there before, and does not live on.
-        let idle = [("ttl", true), ("open", open == Some(Open::Eager))];
+        let idle = [("ttl", true), ("open", open != Some(Open::OnDemand))];
         for (key, idle) in idle {
             if let Some((name, _)) = fields.entry(key).filter(|_| idle) {
                 let message = format!(

@@ -14,6 +14,8 @@ pub(crate) enum Reply {
     Last,
     /// 200 after a while.
     Slow(Duration),
+    /// 200, and the connection is closed without a word of it.
+    HangUp,
     /// The connection is closed without an answer.
     Reset,
     /// Something that is no HTTP.
@@ -22,7 +24,7 @@ pub(crate) enum Reply {
     Silence,
 }
 
-type Script = dyn Fn(u64) -> Reply + Send + Sync;
+type Script = dyn Fn(u64, &str) -> Reply + Send + Sync;
 
 /// A running server; it stops taking connections when it is dropped.
 pub(crate) struct Scripted {
@@ -41,7 +43,15 @@ struct Shared {
 }
 
 impl Scripted {
+    /// Answers the k-th request, from 0, as `script` says.
     pub(crate) fn start(script: impl Fn(u64) -> Reply + Send + Sync + 'static) -> Scripted {
+        Self::by_request(move |number, _| script(number))
+    }
+
+    /// The same, `script` being told the request line and body too.
+    pub(crate) fn by_request(
+        script: impl Fn(u64, &str) -> Reply + Send + Sync + 'static,
+    ) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -99,8 +109,9 @@ impl Shared {
                 self.connections.fetch_add(1, Ordering::Relaxed);
             }
             let number = self.requests.fetch_add(1, Ordering::Relaxed);
+            let answer = (self.script)(number, &request);
             self.asked.lock().unwrap().push(request);
-            if !reply(stream, &(self.script)(number)) {
+            if !reply(stream, &answer) {
                 return;
             }
         }
@@ -149,6 +160,10 @@ fn reply(mut stream: &TcpStream, reply: &Reply) -> bool {
         }
         Reply::Last => {
             write(&ok("connection: close\r\n"));
+            false
+        }
+        Reply::HangUp => {
+            write(&ok(""));
             false
         }
         Reply::Slow(time) => {

@@ -176,10 +176,7 @@ impl Worker {
         let layout = &self.layouts[flight.flow][job.step];
         match link.start(layout, &self.plan.draw(&job), &mut state.room) {
             Ok(()) => {
-                slot.flight = Some(flight);
                 slot.used |= link.sent().is_some();
-                state.in_use += 1;
-                state.peak_in_use = state.peak_in_use.max(state.in_use);
                 if link.is_writing()
                     && let Some(waker) = &slot.waker
                 {
@@ -187,6 +184,7 @@ impl Worker {
                     waker.wake_by_ref();
                 }
                 let from = link.sent().unwrap_or(job.dispatched);
+                state.begin(id, flight);
                 self.set_deadline(state, id, from);
             }
             Err(Closed) => self.requeue(state, id, job),

@@ -9,6 +9,7 @@ use crate::ledger::Ledger;
 use crate::load::Plan;
 use crate::load::dial::Dialed;
 use crate::load::http1::{Connection, Room};
+use crate::load::pools::OwnPool;
 use crate::load::queue::{Job, Queue};
 use crate::load::timer::Deadlines;
 use crate::run_record::{Failure, Traffic};
@@ -37,7 +38,9 @@ pub(super) struct State {
     /// Connections being opened.
     pub(super) opening: u64,
     /// Connections with an exchange.
-    pub(super) in_use: usize,
+    in_use: usize,
+    /// What the other workers are told of that.
+    pub(super) pool: OwnPool,
     pub(super) connections: usize,
     pub(super) stage: Stage,
     /// Users of closed phases who will start a flow, or are in one.
@@ -104,7 +107,7 @@ struct Rest {
 }
 
 impl State {
-    pub(super) fn new(plan: &Plan, cursor: Cursor, connections: usize) -> Self {
+    pub(super) fn new(plan: &Plan, cursor: Cursor, connections: usize, pool: OwnPool) -> Self {
         Self {
             queue: Queue::new(cursor),
             ledger: Ledger::new(plan.scenario.phases().len(), &plan.steps_per_flow()),
@@ -117,6 +120,7 @@ impl State {
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             opening: 0,
             in_use: 0,
+            pool,
             connections,
             stage: Stage::Preparing,
             users: 0,
@@ -214,10 +218,19 @@ impl State {
         }
     }
 
+    /// Gives connection `id` an exchange.
+    pub(super) fn begin(&mut self, id: usize, flight: Flight) {
+        self.slots[id].flight = Some(flight);
+        self.in_use += 1;
+        self.pool.tell(self.in_use);
+        self.peak_in_use = self.peak_in_use.max(self.in_use);
+    }
+
     /// Ends the exchange of connection `id`.
     pub(super) fn end(&mut self, id: usize) -> Option<Flight> {
         let flight = self.slots[id].flight.take()?;
         self.in_use -= 1;
+        self.pool.tell(self.in_use);
         self.deadlines.clear(id);
         self.count_bytes(id);
         Some(flight)

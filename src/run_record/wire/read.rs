@@ -200,6 +200,11 @@ fn phase_record(wire: WirePhase, flows: &[FlowNames]) -> Result<PhaseRecord, Rea
             wire.figures.pool_full_count,
         ),
         (
+            &mut tally.imbalanced,
+            "imbalanced_count",
+            wire.figures.imbalanced_count,
+        ),
+        (
             &mut tally.coalesced,
             "lag_lower_bounds",
             wire.figures.lag_lower_bounds,

@@ -1,0 +1,211 @@
+//! Each state of a measurement and each note, on real servers: once where it must fire, and once where it must not.
+//!
+//! `disturbed` by steal cannot be made to order on any machine; the rule itself is tested in `src/validity.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it cannot go on, and says why it was skipped"
+)]
+
+mod support;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde_json::Value;
+
+use support::Tool;
+use support::scripted::{Reply, Scripted};
+
+/// Held by each test: they make CPUs busy, and judge how punctual the generator was.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    // A test that failed has left nothing behind that another would mind.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The record of a run of `url` with `flags`.
+fn measured(url: &str, flags: &[&str]) -> Value {
+    let words = [&["run", url, "--json", "--no-save"], flags].concat();
+    Tool::new().run(&words).json(0)
+}
+
+fn notes(record: &Value) -> Vec<&str> {
+    let notes = record["validity"]["notes"].as_array().unwrap();
+    notes
+        .iter()
+        .map(|note| note["name"].as_str().unwrap())
+        .collect()
+}
+
+fn reasons(record: &Value) -> String {
+    record["validity"]["reasons"].to_string()
+}
+
+/// Threads that do nothing but take the time of one CPU, until they are dropped or a minute is over.
+struct Busy {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn beside(cpu: usize, threads: usize) -> Busy {
+        let stop = Arc::new(AtomicBool::new(false));
+        let spin = || {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let mut only = CpuSet::new();
+                only.set(cpu);
+                sched_setaffinity(None, &only).unwrap();
+                let end = Instant::now() + Duration::from_secs(60);
+                while !stop.load(Ordering::Relaxed) && Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let threads = (0..threads).map(|_| spin()).collect();
+        Busy { stop, threads }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads
+            .drain(..)
+            .for_each(|thread| thread.join().unwrap());
+    }
+}
+
+#[test]
+fn a_generator_beside_busy_threads_accuses_itself() {
+    let _alone = alone();
+    let allowed = sched_getaffinity(None).unwrap();
+    let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+    let (Some(crowded), Some(free)) = (cpus.next(), cpus.next()) else {
+        println!("skipped: one CPU only, so that the server would be late as well");
+        return;
+    };
+    let server = Scripted::start(|_| Reply::Status(200));
+    let pin = format!("{crowded}:{free}:{free}");
+    // The worker gets a seventeenth of a CPU, far from what 8,000 requests a second need.
+    let flags = ["-r", "8000", "-d", "1s", "-c", "32", "--pin", &pin];
+    let busy = Busy::beside(crowded, 16);
+    let record = measured(&server.url(), &flags);
+    drop(busy);
+    let state = record["validity"]["state"].as_str().unwrap();
+    // A hypervisor that takes time away too is named first.
+    assert!(["client-bound", "disturbed"].contains(&state), "{state}");
+    assert!(
+        reasons(&record).contains("tailmark itself was late"),
+        "{}",
+        reasons(&record)
+    );
+    let placement = format!("generator {crowded}, target {free}, stores {free}");
+    assert_eq!(record["generator"]["placement"], placement.as_str());
+}
+
+#[test]
+fn a_slow_target_with_one_connection_is_no_fault_of_the_generator() {
+    let _alone = alone();
+    let server = Scripted::start(|_| Reply::Slow(Duration::from_millis(20)));
+    let record = measured(&server.url(), &["-r", "100", "-d", "1s", "-c", "1"]);
+    assert_eq!(notes(&record), ["saturated", "pool-bound"]);
+    assert!(
+        !reasons(&record).contains("tailmark"),
+        "{}",
+        reasons(&record)
+    );
+    // The same target, for whom there are connections enough.
+    let record = measured(&server.url(), &["-r", "100", "-d", "1s"]);
+    assert_eq!(notes(&record), Vec::<&str>::new());
+}
+
+#[test]
+fn descriptors_that_run_out_void_the_run() {
+    let _alone = alone();
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    tool.write(
+        "s.yaml",
+        "tailmark: 1\nconnections: { max: 128, open: all }\nflows: { f: { steps: [get: /] } }\n\
+         phases: [{ name: p, rate: 50/s, for: 200ms }]\n",
+    );
+    let url = server.url();
+    let words = ["run", "s.yaml", "--target", &url, "--json", "--no-save"];
+    // What was opened before tailmark started counts too, and tailmark cannot know of it beforehand.
+    let crowded = |inherited: u32| {
+        let script = format!(
+            "ulimit -n 300; for fd in $(seq 20 {}); do eval \"exec $fd</dev/null\"; done; exec \"$@\"",
+            19 + inherited
+        );
+        let mut command = Command::new("bash");
+        command.current_dir(tool.folder.path());
+        command.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_tailmark")]);
+        support::Ran::from(command.args(words).output().unwrap()).json(0)
+    };
+    let record = crowded(200);
+    let ran_out = "tailmark ran out of descriptors";
+    assert!(reasons(&record).contains(ran_out), "{}", reasons(&record));
+    assert_ne!(record["validity"]["state"], "valid");
+    let record = crowded(1);
+    assert!(!reasons(&record).contains(ran_out), "{}", reasons(&record));
+    assert_eq!(record["connections"]["opened"], 128);
+}
+
+#[test]
+fn a_worker_that_starves_beside_idle_connections_is_a_note() {
+    let _alone = alone();
+    // Two workers take arrivals in turn: all of the slow ones fall to one of them.
+    let server = Scripted::by_request(|_, request| {
+        let path = request.split(' ').nth(1).unwrap();
+        let number: u64 = path.trim_start_matches('/').parse().unwrap();
+        if number.is_multiple_of(2) {
+            Reply::Slow(Duration::from_millis(60))
+        } else {
+            Reply::Status(200)
+        }
+    });
+    let url = format!("{}/${{seq}}", server.url());
+    let load = ["-r", "50", "-n", "50"];
+    let record = measured(&url, &[&load[..], &["-c", "2", "--workers", "2"]].concat());
+    assert!(
+        notes(&record).contains(&"pool-imbalance"),
+        "{:?}",
+        notes(&record)
+    );
+    assert!(record["total"]["imbalanced_count"].as_u64() > Some(5));
+    let record = measured(&url, &[&load[..], &["-c", "4", "--workers", "1"]].concat());
+    assert_eq!(record["total"]["imbalanced_count"], 0);
+    assert!(
+        !notes(&record).contains(&"pool-imbalance"),
+        "{:?}",
+        notes(&record)
+    );
+}
+
+#[test]
+fn a_target_that_keeps_closing_resting_connections_is_a_note() {
+    let _alone = alone();
+    let server = Scripted::start(|_| Reply::HangUp);
+    let flags = ["-r", "100", "-n", "50", "-c", "4"];
+    let record = measured(&server.url(), &flags);
+    assert!(
+        notes(&record).contains(&"keep-alive"),
+        "{:?}",
+        notes(&record)
+    );
+    let server = Scripted::start(|_| Reply::Status(200));
+    let record = measured(&server.url(), &flags);
+    assert_eq!(record["connections"]["reopened"], 0);
+    assert!(
+        !notes(&record).contains(&"keep-alive"),
+        "{:?}",
+        notes(&record)
+    );
+}
