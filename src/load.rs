@@ -6,7 +6,11 @@
 mod clock;
 mod dial;
 pub mod http1;
+mod http2;
+mod http_parts;
+mod http_tap;
 mod limits;
+mod link;
 mod names;
 mod pacer;
 mod pools;
@@ -25,7 +29,7 @@ use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ledger::Ledger;
-use crate::run_record::{Connections, Failure, Generator, Traffic};
+use crate::run_record::{Connections, Failure, Generator, HttpVersion, Traffic};
 use crate::scenario::{LoadModel, Open, Scenario};
 use crate::schedule::Schedule;
 use crate::windows::{Grid, Part, Windows};
@@ -36,6 +40,7 @@ use pools::Pools;
 pub(crate) use clock::monotonic;
 pub use dial::Route;
 pub use limits::LimitError;
+pub use link::Engine;
 pub use tls::{Pem, Tls, TlsError, TlsOptions};
 
 /// What is to be sent, and where.
@@ -51,6 +56,8 @@ pub struct Plan {
     pub host: HeaderValue,
     /// Threads.
     pub workers: usize,
+    /// Who speaks HTTP/1.1.
+    pub engine: Engine,
 }
 
 /// Workers that are ready to offer load, or do.
@@ -158,6 +165,7 @@ impl Plan {
             schedule,
             route,
             host,
+            engine: Engine::default(),
         }
     }
 
@@ -176,12 +184,13 @@ impl Plan {
             .collect()
     }
 
-    fn eager_connections(&self) -> usize {
+    /// Exchanges for which connections are opened beforehand: of HTTP/1.1, as many connections.
+    fn eager_exchanges(&self) -> usize {
         let connections = self.scenario.connections();
         match connections.open {
             Open::OnDemand => return 0,
             _ if !connections.reuse => return 0,
-            Open::All => return connections.max,
+            Open::All => return connections.max.saturating_mul(connections.lanes()),
             Open::Eager => {}
         }
         let wanted = (highest_rate(&self.scenario) * EAGER_SECONDS).ceil() as usize;
@@ -196,7 +205,7 @@ impl Plan {
         wanted
             .max(users.max().unwrap_or(0))
             .max(EAGER_AT_LEAST)
-            .min(connections.max)
+            .min(connections.max.saturating_mul(connections.lanes()))
     }
 }
 
@@ -237,7 +246,7 @@ impl Load {
                 index,
                 connections: share(most, index, plan.workers),
                 pool: pools.own(index),
-                eager: share(plan.eager_connections(), index, plan.workers),
+                eager: share(plan.eager_exchanges(), index, plan.workers),
                 addresses: addresses.clone(),
                 sources,
                 command: heard.clone(),
@@ -300,14 +309,21 @@ impl Load {
             ended: 0,
             stopped: false,
         };
+        let mut http2 = 0;
         for (index, thread) in self.threads.drain(..).enumerate() {
             // Every sender of parts is gone, so the threads have ended or are about to.
             let report = match thread.join() {
                 Ok(report) => report.map_err(LoadError::Worker)?,
                 Err(panic) => std::panic::resume_unwind(panic),
             };
+            http2 += report.http2;
             loaded.add(index, report);
         }
+        loaded.connections.http = match (http2, loaded.connections.opened) {
+            (_, 0) => None,
+            (0, _) => Some(HttpVersion::One),
+            (http2, opened) => (http2 == opened).then_some(HttpVersion::Two),
+        };
         loaded.failures.sort_by_key(|failure| failure.at_ns);
         let mut seen = Vec::new();
         loaded.failures.retain(|failure| {

@@ -120,9 +120,20 @@ pub struct Traffic {
     pub received_bytes: u64,
 }
 
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2.
+    Two,
+}
+
 /// What became of connections.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Connections {
+    /// What all of them spoke; none where there were none, or they differed.
+    pub http: Option<HttpVersion>,
     /// At most so many at once.
     pub max: usize,
     /// Opened in all.

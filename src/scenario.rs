@@ -76,6 +76,22 @@ pub struct Connections {
     pub ttl: Option<Duration>,
     /// How long the addresses of a name are used before it is looked up again.
     pub dns_ttl: Duration,
+    /// The version of HTTP.
+    pub http: Http,
+    /// The most exchanges that are on a connection of HTTP/2 at once; at least 1.
+    pub streams: usize,
+}
+
+/// The version of HTTP that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http {
+    /// HTTP/1.1.
+    #[default]
+    One,
+    /// HTTP/2: by TLS as the target chooses it (ALPN), else without asking (prior knowledge).
+    Two,
+    /// By TLS the version that the target chooses of the two, else HTTP/1.1.
+    Auto,
 }
 
 /// When connections are opened.
@@ -101,6 +117,20 @@ impl Default for Connections {
             // As long as the records of balanced services commonly live, so that a service that moves is followed as
             // its users follow it. Looking up costs the workers nothing.
             dns_ttl: Duration::from_secs(60),
+            http: Http::One,
+            // What HTTP/2 recommends that servers allow at least (RFC 9113, section 6.5.2), and most allow.
+            streams: 100,
+        }
+    }
+}
+
+impl Connections {
+    /// The most exchanges that are on a connection at once.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        match self.http {
+            Http::Two | Http::Auto if self.reuse => self.streams,
+            _ => 1,
         }
     }
 }

@@ -60,11 +60,14 @@ const RIM: [(&str, &[&str]); 12] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 14] = [
+const KNOWN_TO: [(&str, &[&str]); 17] = [
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
     ("anyhow", &["cli/", "main.rs"]),
     ("httparse", &["load/http1/"]),
+    ("hyper", &["load/http"]),
+    ("hyper_util", &["load/http"]),
+    ("http_body_util", &["load/http"]),
     ("reqwest", &["target/"]),
     ("rustls", &["load/tls.rs", "load/dial.rs", "load/stream.rs"]),
     ("tokio_rustls", &["load/dial.rs", "load/stream.rs"]),

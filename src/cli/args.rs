@@ -135,6 +135,28 @@ pub(super) enum Spacing {
     Poisson,
 }
 
+/// The version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum HttpWord {
+    /// HTTP/1.1.
+    #[value(name = "1.1")]
+    One,
+    /// HTTP/2.
+    #[value(name = "2")]
+    Two,
+    /// By TLS what the target chooses, else HTTP/1.1.
+    Auto,
+}
+
+/// Who speaks HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EngineWord {
+    /// tailmark's own client.
+    Own,
+    /// `hyper`, to hold the other against.
+    Hyper,
+}
+
 /// `run`.
 #[derive(Debug, ClapArgs)]
 #[command(
@@ -169,6 +191,12 @@ pub(super) struct RunArgs {
     /// Connections at most [256; with -u: N]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) connections: Option<u32>,
+    /// The version of HTTP [the scenario's, or 1.1]
+    #[arg(long, value_name = "VERSION")]
+    pub(super) http: Option<HttpWord>,
+    /// Who speaks HTTP/1.1
+    #[arg(long, hide = true, default_value = "own")]
+    pub(super) engine: EngineWord,
     /// The method (a URL) [GET]
     #[arg(short = 'X', long)]
     pub(super) method: Option<String>,

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::args::{RunArgs, Spacing};
+use super::args::{EngineWord, HttpWord, RunArgs, Spacing};
 use super::failure::Failure;
 use super::keep::Keep;
 use super::{Outcome, report};
@@ -14,8 +14,8 @@ use crate::exchange::Outcome as Ended;
 use crate::placement::Placement;
 use crate::probe::Subject;
 use crate::run_record::RunRecord;
-use crate::scenario::{Arrivals, Connections, LoadModel, Phase, Scenario, UrlRun};
-use crate::session::run::{Request, check_limits, run_once, workers};
+use crate::scenario::{Arrivals, Connections, Http, LoadModel, Phase, Scenario, UrlRun};
+use crate::session::run::{Engine, Request, check_limits, run_once, workers};
 use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, place};
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
@@ -41,6 +41,10 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         access: args.access.read(&[&target])?,
         target,
         at_most: args.requests,
+        engine: match args.engine {
+            EngineWord::Own => Engine::Own,
+            EngineWord::Hyper => Engine::Hyper,
+        },
         workers: args.workers.map(|workers| workers as usize),
         sample_hz: args.sample_hz,
         subject,
@@ -167,10 +171,21 @@ fn what(args: &RunArgs, targets: Option<&TargetsFile>) -> Result<(Scenario, Targ
     if let Some(max) = args.connections {
         scenario = scenario.with_connections(max as usize);
     }
+    if let Some(version) = args.http {
+        scenario = scenario.with_http(http(version));
+    }
     if let Some(timeout) = args.timeout {
         scenario = scenario.with_timeout(timeout);
     }
     Ok((scenario, target))
+}
+
+fn http(version: HttpWord) -> Http {
+    match version {
+        HttpWord::One => Http::One,
+        HttpWord::Two => Http::Two,
+        HttpWord::Auto => Http::Auto,
+    }
 }
 
 /// Users and a rate are two answers to one question.
@@ -228,6 +243,7 @@ fn url(args: &RunArgs, targets: Option<&TargetsFile>) -> Result<(Scenario, Targe
             .connections
             .or(args.users)
             .map_or(usual.max, |max| max as usize),
+        http: args.http.map_or(usual.http, http),
         ..usual
     };
     let headers = args

@@ -22,10 +22,21 @@ use super::names::{Addresses, in_turn};
 use super::stream::{Stream, tls_failure};
 use super::tls::{self, Tls, TlsError};
 use crate::exchange::Outcome;
+use crate::scenario::Http;
 use crate::units::format_duration;
 
-/// The protocols that are offered (ALPN).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// The names of the versions of HTTP in TLS (ALPN).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
+/// The version of HTTP that a connection has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// 1.1.
+    Http1,
+    /// 2.
+    Http2,
+}
 
 /// Where a target is reached, and how.
 #[derive(Debug, Clone)]
@@ -47,16 +58,26 @@ impl Route {
         }
     }
 
-    /// The same, by TLS with the server that is called `name`, wherever it is reached.
+    /// The same, by TLS with the server that is called `name`, wherever it is reached; `http` is offered to it.
     ///
     /// # Errors
     /// When no certificate can be for that name.
-    pub fn secured(self, tls: &Tls, name: &str) -> Result<Self, TlsError> {
+    pub fn secured(self, tls: &Tls, name: &str, http: Http) -> Result<Self, TlsError> {
         let name = tls::server_name(name)?;
+        let offered: &[&[u8]] = match http {
+            Http::One => &[HTTP1],
+            Http::Two => &[HTTP2],
+            Http::Auto => &[HTTP2, HTTP1],
+        };
         Ok(Self {
-            tls: Some((tls.offering(&PROTOCOLS), name)),
+            tls: Some((tls.offering(offered), name)),
             ..self
         })
+    }
+
+    /// Whether it is reached by TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 }
 
@@ -66,6 +87,7 @@ pub(super) struct Dialer {
     addresses: watch::Receiver<Addresses>,
     /// Source addresses, for a target on loopback.
     sources: usize,
+    http: Http,
     /// Of connecting and handshake together.
     limit: Duration,
     turn: Cell<usize>,
@@ -78,8 +100,8 @@ pub(super) struct Dialed {
     pub(super) connect: Option<u64>,
     /// From then until the handshake was done; none where there was none, or it failed.
     pub(super) tls: Option<u64>,
-    /// The connection.
-    pub(super) stream: Result<Stream, DialError>,
+    /// The connection, and what is spoken on it.
+    pub(super) stream: Result<(Stream, Spoken), DialError>,
 }
 
 /// Why there is no connection.
@@ -89,6 +111,10 @@ pub(super) enum DialError {
     Connect(io::Error),
     /// There was, and then no handshake.
     Handshake(String),
+    /// There was, and then no HTTP/2, nor anything else.
+    Unanswered(String),
+    /// There was, and then something that is not HTTP/2.
+    Protocol(String),
 }
 
 impl Dialer {
@@ -97,6 +123,7 @@ impl Dialer {
         route: &Route,
         addresses: watch::Receiver<Addresses>,
         sources: usize,
+        http: Http,
         limit: Duration,
         turn: usize,
     ) -> Self {
@@ -105,6 +132,7 @@ impl Dialer {
             tls: tls.map(|(config, name)| (TlsConnector::from(Arc::clone(config)), name.clone())),
             addresses,
             sources,
+            http,
             limit,
             turn: Cell::new(turn),
         }
@@ -125,20 +153,35 @@ impl Dialer {
         let connected = monotonic();
         let connect = Some(connected.saturating_sub(begun));
         let Some((connector, name)) = &self.tls else {
+            let spoken = match self.http {
+                Http::One | Http::Auto => Spoken::Http1,
+                Http::Two => Spoken::Http2,
+            };
             return Dialed {
                 connect,
                 tls: None,
-                stream: Ok(Stream::Plain(socket)),
+                stream: Ok((Stream::Plain(socket), spoken)),
             };
         };
         let left = Duration::from_nanos(connected.saturating_sub(begun));
         let left = self.limit.saturating_sub(left);
         match within(left, connector.connect(name.clone(), socket)).await {
-            Ok(stream) => Dialed {
-                connect,
-                tls: Some(monotonic().saturating_sub(connected)),
-                stream: Ok(Stream::Tls(Box::new(stream))),
-            },
+            Ok(stream) => {
+                let tls = Some(monotonic().saturating_sub(connected));
+                let chosen = stream.get_ref().1.alpn_protocol();
+                let stream = match (self.http, chosen == Some(HTTP2)) {
+                    (Http::Two, false) => Err(DialError::Handshake(
+                        "TLS: the target did not choose HTTP/2 (ALPN h2)".to_owned(),
+                    )),
+                    (_, true) => Ok((Stream::Tls(Box::new(stream)), Spoken::Http2)),
+                    (_, false) => Ok((Stream::Tls(Box::new(stream)), Spoken::Http1)),
+                };
+                Dialed {
+                    connect,
+                    tls,
+                    stream,
+                }
+            }
             Err(error) => failed(connect, DialError::Handshake(self.handshake_words(&error))),
         }
     }
@@ -182,6 +225,9 @@ impl Dialer {
         if words.ends_with("UnknownIssuer") {
             return format!("{words} (--cacert names an authority, -k trusts anybody)");
         }
+        if words.ends_with("NoApplicationProtocol") && self.http == Http::Two {
+            return format!("{words} (the target does not speak HTTP/2)");
+        }
         words
     }
 }
@@ -190,8 +236,9 @@ impl DialError {
     /// The outcome of the exchange for which the connection was opened.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Connect(_) => Outcome::ConnectError,
+            Self::Connect(_) | Self::Unanswered(_) => Outcome::ConnectError,
             Self::Handshake(_) => Outcome::TlsError,
+            Self::Protocol(_) => Outcome::ProtocolError,
         }
     }
 }
@@ -200,7 +247,9 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "connecting: {error}"),
-            Self::Handshake(words) => f.write_str(words),
+            Self::Handshake(words) | Self::Unanswered(words) | Self::Protocol(words) => {
+                f.write_str(words)
+            }
         }
     }
 }
@@ -224,7 +273,14 @@ mod tests {
 
     fn dialer(addresses: &[SocketAddr], sources: usize) -> Dialer {
         let (_, addresses) = watch::channel(Arc::from(addresses));
-        Dialer::new(&Route::plain("h", 1), addresses, sources, LIMIT, 0)
+        Dialer::new(
+            &Route::plain("h", 1),
+            addresses,
+            sources,
+            Http::One,
+            LIMIT,
+            0,
+        )
     }
 
     async fn listeners(count: u8) -> (Vec<TcpListener>, Vec<SocketAddr>) {
@@ -298,10 +354,13 @@ mod tests {
             insecure: true,
             ..TlsOptions::default()
         });
-        let route = Route::plain("h", 1).secured(&tls.unwrap(), "h").unwrap();
+        let route = Route::plain("h", 1)
+            .secured(&tls.unwrap(), "h", Http::One)
+            .unwrap();
         let (_, addresses) = watch::channel(Arc::from(addresses));
         let limit = Duration::from_millis(20);
-        let dialed = Dialer::new(&route, addresses, 1, limit, 0).dial().await;
+        let dialer = Dialer::new(&route, addresses, 1, Http::One, limit, 0);
+        let dialed = dialer.dial().await;
         assert!(dialed.connect.is_some() && dialed.tls.is_none());
         let error = dialed.stream.unwrap_err();
         assert_eq!(error.outcome(), Outcome::TlsError);

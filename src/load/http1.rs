@@ -4,6 +4,7 @@
 //! for what comes of it. Nothing is allocated for an exchange whose request leaves in one write and whose response
 //! head arrives in one read.
 
+pub(super) mod hyper;
 pub mod request;
 pub mod response;
 
@@ -59,8 +60,8 @@ pub(super) enum Event {
 /// What came of a request.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Immediately before the first byte was written.
-    pub(super) sent: u64,
+    /// Immediately before the first byte was written; none where the connection refused to.
+    pub(super) sent: Option<u64>,
     /// Right after the read that completed the response, or that showed that there will be none.
     pub(super) done: u64,
     /// The status of a complete response, or why there is none.
@@ -177,10 +178,10 @@ impl Connection {
             };
             match (fed, self.sent) {
                 (Ok(None), Some(_)) => {}
-                (Ok(Some(response)), Some(sent)) => {
+                (Ok(Some(response)), Some(_)) => {
                     self.busy = false;
                     return Poll::Ready(Event::Over(Answer {
-                        sent,
+                        sent: self.sent,
                         done: now,
                         result: Ok(response.status),
                         // An answer may come before the whole request has gone: the rest of it never will.
@@ -202,12 +203,12 @@ impl Connection {
     }
 
     fn fail(&mut self, now: u64, failure: Failure) -> Event {
-        let Some(sent) = self.sent else {
+        if self.sent.is_none() {
             return Event::Closed;
-        };
+        }
         self.busy = false;
         Event::Over(Answer {
-            sent,
+            sent: self.sent,
             done: now,
             result: Err(failure),
             reusable: false,

@@ -20,7 +20,8 @@ use tokio::task::coop::unconstrained;
 
 use super::clock::{Clock, monotonic, thread_cpu};
 use super::dial::Dialer;
-use super::http1::{Answer, Failure as NoResponse, Layout};
+use super::http1::{Answer, Failure as NoResponse};
+use super::link::{Layout, Link, Manner};
 use super::names::Addresses;
 use super::pacer::Pacer;
 use super::pools::OwnPool;
@@ -30,7 +31,7 @@ use crate::exchange::{Exchange, Outcome};
 use crate::histogram::Histogram;
 use crate::ledger::{Ledger, Place, WalkEnd};
 use crate::run_record::{Failure, Traffic};
-use crate::scenario::{Draw, Step};
+use crate::scenario::{Draw, Http, Step};
 use crate::schedule::{Arrival, Closed, Cursor};
 use crate::windows::Part;
 use state::{Flight, Stage, State};
@@ -48,7 +49,7 @@ pub(super) struct Setup {
     pub(super) connections: usize,
     /// What the other workers are told of these, and tell of theirs.
     pub(super) pool: OwnPool,
-    /// Of these, opened before the start.
+    /// Exchanges for which connections are opened before the start.
     pub(super) eager: usize,
     /// Where the target is, as far as is known.
     pub(super) addresses: watch::Receiver<Addresses>,
@@ -65,6 +66,8 @@ pub(super) struct Report {
     pub(super) ledger: Ledger,
     pub(super) traffic: Traffic,
     pub(super) opened: u64,
+    /// Of these, speaking HTTP/2.
+    pub(super) http2: u64,
     pub(super) reopened: u64,
     pub(super) peak_in_use: usize,
     pub(super) connect: Histogram,
@@ -102,9 +105,15 @@ async fn work(setup: Setup) -> io::Result<Report> {
             &setup.plan.route,
             setup.addresses,
             setup.sources,
+            connections.http,
             connections.connect_timeout,
             setup.index,
         ),
+        manner: Manner {
+            engine: setup.plan.engine,
+            lanes: connections.lanes(),
+            limit: connections.connect_timeout,
+        },
         layouts: setup.plan.layouts(),
         closed: setup.plan.closed(),
         timeout: nanoseconds(setup.plan.scenario.timeout()),
@@ -119,14 +128,7 @@ async fn work(setup: Setup) -> io::Result<Report> {
         parts: setup.parts,
         plan: setup.plan,
     });
-    for batch in batches(setup.eager) {
-        for _ in 0..batch {
-            worker.spawn_connection(&mut worker.state.borrow_mut());
-        }
-        while !worker.state.borrow().is_quiet() {
-            worker.pacer.wait(u64::MAX).await?;
-        }
-    }
+    worker.open_eagerly(setup.eager).await?;
     // Whoever waits for it is gone only if the run was given up.
     let _ = setup.ready.send(());
     let mut command = setup.command;
@@ -184,6 +186,7 @@ struct Worker {
     /// What the dispatcher sleeps on.
     pacer: Pacer,
     dialer: Dialer,
+    manner: Manner,
     /// The bytes of each flow's steps.
     layouts: Vec<Vec<Layout>>,
     /// What is planned of each phase that is closed.
@@ -304,10 +307,46 @@ impl Worker {
         }
     }
 
+    /// Opens connections for so many exchanges at once, and waits until they are open or have failed to.
+    async fn open_eagerly(self: &Rc<Self>, exchanges: usize) -> io::Result<()> {
+        // How many a connection of HTTP/2 carries is known from the first one.
+        let first = match self.plan.scenario.connections().http {
+            Http::One => exchanges,
+            Http::Two | Http::Auto => exchanges.min(1),
+        };
+        self.open_now(first).await?;
+        let wanted = exchanges.div_ceil(self.state.borrow().lanes);
+        self.open_now(wanted.saturating_sub(first)).await
+    }
+
+    /// Opens so many connections, and no more than there may be.
+    async fn open_now(self: &Rc<Self>, connections: usize) -> io::Result<()> {
+        let room = {
+            let state = self.state.borrow();
+            state.connections - state.total
+        };
+        for batch in batches(connections.min(room)) {
+            for _ in 0..batch {
+                self.spawn_connection(&mut self.state.borrow_mut());
+            }
+            while !self.state.borrow().is_quiet() {
+                self.pacer.wait(u64::MAX).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn spawn_connection(self: &Rc<Self>, state: &mut State) {
         let id = state.take_slot();
         state.opening += 1;
-        tokio::task::spawn_local(turn::Counted::new(Rc::clone(self).connection(id)));
+        state.total += 1;
+        self.spawn_link(id, false);
+    }
+
+    /// Starts the task of link `id`, which `is_open` or has to open its connection.
+    fn spawn_link(self: &Rc<Self>, id: usize, is_open: bool) {
+        let task = Rc::clone(self).connection(id, is_open);
+        tokio::task::spawn_local(turn::Counted::new(task));
     }
 
     /// Wakes the dispatcher where it waits for the last exchange, or the last connection to open.
@@ -425,7 +464,7 @@ impl Worker {
         state.stage = Stage::Over;
         for id in 0..state.slots.len() {
             let link = state.slots[id].link.as_ref();
-            let sent = link.and_then(super::http1::Connection::sent);
+            let sent = link.and_then(Link::sent);
             let Some(flight) = state.end(id) else {
                 continue;
             };
@@ -469,6 +508,7 @@ impl Worker {
             ledger,
             traffic: state.traffic,
             opened: state.opened,
+            http2: state.http2,
             reopened: state.reopened,
             peak_in_use: state.peak_in_use,
             connect: std::mem::take(&mut state.connect),
@@ -507,7 +547,7 @@ fn take_due(state: &mut State, cursor: &mut Cursor, now: u64) {
 /// Counts an arrival that is to be queued behind what waits already and `before` others.
 fn count_arrival(state: &mut State, phase: usize, before: u64) {
     let full =
-        state.total() >= state.connections && state.queue.len() + before >= state.resting() as u64;
+        state.total >= state.connections && state.queue.len() + before >= state.resting() as u64;
     let tally = &mut state.ledger.phases[phase];
     tally.arrivals += 1;
     tally.due += 1;
@@ -542,7 +582,7 @@ impl<'a> Ending<'a> {
             Err(NoResponse::Tls(words)) => (Outcome::TlsError, None, words),
         };
         Self {
-            sent: Some(answer.sent),
+            sent: answer.sent,
             done: answer.done,
             outcome,
             status,
@@ -554,12 +594,13 @@ impl<'a> Ending<'a> {
 impl Plan {
     fn layouts(&self) -> Vec<Vec<Layout>> {
         let last = !self.scenario.connections().reuse;
+        let secure = self.route.is_secure();
         let flows = self.scenario.flows().iter();
         flows
             .map(|flow| {
                 let steps = flow.steps.iter();
                 steps
-                    .map(|step| Layout::new(&step.request, &self.host, last))
+                    .map(|step| Layout::new(&step.request, &self.host, secure, last))
                     .collect()
             })
             .collect()

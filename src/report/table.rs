@@ -16,7 +16,7 @@ use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::MemorySeries;
-use crate::run_record::{Failure, PhaseRecord, RunRecord, ScenarioIdentity};
+use crate::run_record::{Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity};
 use crate::scenario::{Draw, LoadModel, Scenario};
 use crate::stats::fewest;
 use crate::units::{Quantile, mib, thousands, three_digits};
@@ -76,8 +76,12 @@ impl<'a> View<'a> {
 
     fn title(&self, page: &mut Page) {
         let record = self.record;
+        let version = match record.connections.http {
+            Some(HttpVersion::Two) => " of HTTP/2",
+            Some(HttpVersion::One) | None => "",
+        };
         let connections = format!(
-            "up to {} connections, {} used",
+            "up to {} connections{version}, {} used",
             thousands(record.connections.max as u64),
             thousands(record.connections.peak_in_use as u64)
         );

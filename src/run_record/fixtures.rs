@@ -8,8 +8,8 @@ use crate::exchange::{Exchange, Outcome};
 use crate::ledger::{Ledger, Place, WalkEnd};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
-    Audit, Connections, Environment, Failure, FlowNames, Generator, PhaseRecord, RunRecord,
-    ScenarioIdentity, TargetIdentity, Traffic,
+    Audit, Connections, Environment, Failure, FlowNames, Generator, HttpVersion, PhaseRecord,
+    RunRecord, ScenarioIdentity, TargetIdentity, Traffic,
 };
 use crate::scenario::Scenario;
 use crate::schedule::{Arrival, Schedule};
@@ -341,6 +341,7 @@ pub(crate) fn audit(transfers: u64) -> Audit {
 
 fn connections() -> Connections {
     let mut connections = Connections {
+        http: Some(HttpVersion::One),
         max: 256,
         opened: 25,
         reopened: 0,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::histogram::{DecodeError, Histogram};
 use crate::ledger::{Distribution, FlowTally, PhaseTally, StepTally};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
-use crate::run_record::{FlowNames, PhaseRecord, RunRecord};
+use crate::run_record::{FlowNames, HttpVersion, PhaseRecord, RunRecord};
 use crate::scenario::LoadModel;
 use crate::units::{Quantile, Rate};
 
@@ -210,6 +210,7 @@ struct WireBytes {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct WireConnections {
+    http: Option<WireHttp>,
     max: usize,
     opened: u64,
     reopened: u64,
@@ -218,6 +219,14 @@ struct WireConnections {
     connect: Option<WireTimes>,
     #[serde(skip_deserializing)]
     tls: Option<WireTimes>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum WireHttp {
+    #[serde(rename = "1.1")]
+    One,
+    #[serde(rename = "2")]
+    Two,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -321,6 +330,10 @@ impl WireRecord {
                 received: record.traffic.received_bytes,
             },
             connections: WireConnections {
+                http: record.connections.http.map(|http| match http {
+                    HttpVersion::One => WireHttp::One,
+                    HttpVersion::Two => WireHttp::Two,
+                }),
                 max: record.connections.max,
                 opened: record.connections.opened,
                 reopened: record.connections.reopened,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::status::StatusSet;
 use super::template::without_slots;
-use super::{Connections, Flow, LoadModel, Open, Phase, Step, request};
+use super::{Connections, Flow, Http, LoadModel, Open, Phase, Step, request};
 use crate::document::{Fields, Keys, Kind, Node, Place, Walk, is_name};
 use crate::units::thousands;
 
@@ -25,8 +25,17 @@ const FILE_KEYS: Keys = Keys::new(
 )
 .with_extensions();
 const CONNECTION_KEYS: Keys = Keys::new(
-    &["max", "connect_timeout", "open", "reuse", "ttl", "dns"],
-    &["http"],
+    &[
+        "max",
+        "connect_timeout",
+        "open",
+        "reuse",
+        "ttl",
+        "dns",
+        "http",
+        "streams",
+    ],
+    &[],
 );
 const DNS_KEYS: Keys = Keys::new(&["ttl"], &[]);
 const FLOW_KEYS: Keys = Keys::new(&["weight", "steps"], &["vars"]);
@@ -49,6 +58,9 @@ const MIN_DNS_TTL: Duration = Duration::from_secs(1);
 
 /// The most connections: beyond the ports that one address has.
 const MAX_CONNECTIONS: u64 = 100_000;
+
+/// The most streams of a connection: ten times what servers commonly allow.
+const MAX_STREAMS: u64 = 1_000;
 
 /// The largest weight, so that the sum over all flows of a file stays far within 64 bits.
 const MAX_WEIGHT: u64 = 1_000_000;
@@ -142,6 +154,14 @@ fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node, usual: Connections) -> O
         let fields = walk.map(node, "`dns`", DNS_KEYS)?;
         optional(fields.get("ttl"), usual.dns_ttl, |node| dns_ttl(walk, node))
     });
+    let words = [("1.1", Http::One), ("2", Http::Two), ("auto", Http::Auto)];
+    let http = optional(fields.get("http"), usual.http, |node| {
+        walk.word(node, "http", &words)
+    });
+    let streams = optional(fields.get("streams"), usual.streams, |node| {
+        walk.integer(node, "streams", 1..=MAX_STREAMS)
+            .and_then(|streams| usize::try_from(streams).ok())
+    });
     if reuse == Some(false) {
         // A connection that is opened for its exchange is not there before, and does not live on.
         let idle = [("ttl", true), ("open", open != Some(Open::OnDemand))];
@@ -161,6 +181,8 @@ fn connections<'d>(walk: &mut Walk<'d>, node: &'d Node, usual: Connections) -> O
         reuse: reuse?,
         ttl: ttl?,
         dns_ttl: dns_ttl?,
+        http: http?,
+        streams: streams?,
     })
 }
 

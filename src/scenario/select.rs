@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{LoadModel, Phase, Scenario};
+use super::{Http, LoadModel, Phase, Scenario};
 use crate::document::nearest;
 use crate::units::{Rate, format_duration, thousands};
 
@@ -116,6 +116,13 @@ impl Scenario {
     #[must_use]
     pub fn with_connections(mut self, max: usize) -> Self {
         self.connections.max = max.max(1);
+        self
+    }
+
+    /// The scenario with another version of HTTP.
+    #[must_use]
+    pub fn with_http(mut self, http: Http) -> Self {
+        self.connections.http = http;
         self
     }
 

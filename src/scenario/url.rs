@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::template::json_characters;
-use super::{Connections, LoadModel, Scenario};
+use super::{Connections, Http, LoadModel, Scenario};
 use crate::document::Problems;
 use crate::units::format_duration;
 
@@ -96,6 +96,8 @@ impl Connections {
             reuse,
             ttl,
             dns_ttl,
+            http,
+            streams,
         } = self;
         let usual = Self::default();
         let mut yaml = format!(
@@ -113,6 +115,14 @@ impl Connections {
         }
         if dns_ttl != usual.dns_ttl {
             yaml += &format!(", dns: {{ ttl: {} }}", format_duration(dns_ttl));
+        }
+        match http {
+            Http::One => {}
+            Http::Two => yaml += ", http: 2",
+            Http::Auto => yaml += ", http: auto",
+        }
+        if streams != usual.streams {
+            yaml += &format!(", streams: {streams}");
         }
         yaml + " }"
     }

@@ -147,6 +147,7 @@ async fn round(
             target: target.clone(),
             access: request.access.clone(),
             at_most: None,
+            engine: run::Engine::default(),
             workers: None,
             sample_hz: request.sample_hz,
             subject: None,

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
+pub use crate::load::Engine;
 use crate::load::{self, Load, LoadError, Loaded, Plan, Route};
 use crate::machine::{self, Pressure};
 use crate::probe::{Probe, ProbeError, Subject};
@@ -18,7 +19,7 @@ use crate::run_record::resources::Resources;
 use crate::run_record::{
     FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
-use crate::scenario::Scenario;
+use crate::scenario::{Http, Scenario};
 use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
@@ -36,6 +37,8 @@ pub struct Request {
     pub access: Access,
     /// Measured arrivals at most.
     pub at_most: Option<u64>,
+    /// Who speaks HTTP/1.1.
+    pub engine: Engine,
     /// Threads; as many as the rate needs where none is given.
     pub workers: Option<usize>,
     /// Memory readings per second.
@@ -139,8 +142,9 @@ async fn measure(
     watch: Watcher<'_>,
 ) -> Result<Measured, SessionError> {
     let scenario = Arc::new(request.scenario.clone());
-    let route = route(target, &request.access)?;
+    let route = route(target, &request.access, scenario.connections().http)?;
     let mut plan = Plan::new(Arc::clone(&scenario), route, host(target));
+    plan.engine = request.engine;
     if let Some(arrivals) = request.at_most {
         plan = plan.at_most(arrivals);
     }
@@ -201,7 +205,7 @@ async fn measure(
 }
 
 /// Where the target's URL leads, unless it is to be reached elsewhere.
-fn route(target: &Target, access: &Access) -> Result<Route, SessionError> {
+fn route(target: &Target, access: &Access, http: Http) -> Result<Route, SessionError> {
     let url = target.url();
     let (host, port) = ConnectTo::place(&access.connect_to, url.host(), url.port());
     let route = Route::plain(&host, port);
@@ -212,7 +216,7 @@ fn route(target: &Target, access: &Access) -> Result<Route, SessionError> {
         Some(tls) => tls.clone(),
         None => Tls::new(&TlsOptions::default())?,
     };
-    Ok(route.secured(&tls, url.host())?)
+    Ok(route.secured(&tls, url.host(), http)?)
 }
 
 /// What the `host` header says.

@@ -147,6 +147,7 @@ async fn play(
             .expect("where the oracle listens is a URL"),
         scenario,
         at_most: None,
+        engine: run::Engine::default(),
         workers: None,
         sample_hz: 1,
         subject: None,

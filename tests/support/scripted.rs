@@ -10,6 +10,10 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Status(u16),
+    /// 200, and what it says is what follows the head: fields and body.
+    Framed(&'static str),
+    /// The same, and the connection is closed.
+    Cut(&'static str),
     /// 200, and the connection is closed.
     Last,
     /// 200 after a while.
@@ -45,10 +49,10 @@ struct Shared {
 impl Scripted {
     /// Answers the k-th request, from 0, as `script` says.
     pub(crate) fn start(script: impl Fn(u64) -> Reply + Send + Sync + 'static) -> Scripted {
-        Self::by_request(move |number, _| script(number))
+        Scripted::by_request(move |number, _| script(number))
     }
 
-    /// The same, `script` being told the request line and body too.
+    /// `script` is told the request line and the body too.
     pub(crate) fn by_request(
         script: impl Fn(u64, &str) -> Reply + Send + Sync + 'static,
     ) -> Scripted {
@@ -158,6 +162,11 @@ fn reply(mut stream: &TcpStream, reply: &Reply) -> bool {
         Reply::Status(status) => {
             write(&format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n"))
         }
+        Reply::Cut(rest) => {
+            write(&format!("HTTP/1.1 200 OK\r\n{rest}"));
+            false
+        }
+        Reply::Framed(rest) => write(&format!("HTTP/1.1 200 OK\r\n{rest}")),
         Reply::Last => {
             write(&ok("connection: close\r\n"));
             false

@@ -51,6 +51,37 @@ impl Authority {
     }
 }
 
+/// Shows `certified`; where `clients` is given, asks for a certificate of that authority. Speaks `protocols` (ALPN), or
+/// whatever a client wants where there are none.
+pub(crate) fn config(
+    certified: &Certified,
+    clients: Option<&Authority>,
+    protocols: &[&str],
+) -> ServerConfig {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            let root = CertificateDer::from_pem_slice(authority.pem.as_bytes());
+            roots.add(root.unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let chain = CertificateDer::from_pem_slice(certified.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(certified.key.as_bytes()).unwrap();
+    let mut config = builder.with_single_cert(vec![chain], key).unwrap();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    config
+}
+
 /// A running server that answers every request with 200; it stops taking connections when it is dropped.
 pub(crate) struct Secure {
     pub(crate) address: SocketAddr,
@@ -69,24 +100,12 @@ struct Shared {
 impl Secure {
     /// Shows `certified`; where `clients` is given, asks for a certificate of that authority.
     pub(crate) fn start(certified: &Certified, clients: Option<&Authority>) -> Secure {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                let root = CertificateDer::from_pem_slice(authority.pem.as_bytes());
-                roots.add(root.unwrap()).unwrap();
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                builder.with_client_cert_verifier(verifier.build().unwrap())
-            }
-        };
-        let chain = CertificateDer::from_pem_slice(certified.certificate.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(certified.key.as_bytes()).unwrap();
-        let config = Arc::new(builder.with_single_cert(vec![chain], key).unwrap());
+        Secure::with(config(certified, clients, &[]))
+    }
+
+    /// As `config` says.
+    pub(crate) fn with(config: ServerConfig) -> Secure {
+        let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());

@@ -11,7 +11,9 @@ use super::{Ending, Worker};
 use crate::exchange::Outcome;
 use crate::load::clock::monotonic;
 use crate::load::dial::DialError;
-use crate::load::http1::{Closed, Connection, Event};
+use crate::load::http_parts::Unfit;
+use crate::load::http1::Event;
+use crate::load::link::{Link, NotStarted};
 use crate::load::queue::Job;
 
 /// New connections that are tried for one exchange before it ends as a connect error: one may be closed by bad luck, as
@@ -19,12 +21,18 @@ use crate::load::queue::Job;
 const MOST_STILLBORN: u8 = 3;
 
 impl Worker {
-    /// The task of connection `id`.
-    pub(super) async fn connection(self: Rc<Self>, id: usize) {
+    /// The task of link `id`, which opens the connection unless the link `is_open`. The lanes of a connection have a
+    /// task each, and the one whose lane is the last to close goes on with the connection that takes its place.
+    pub(super) async fn connection(self: Rc<Self>, id: usize, mut is_open: bool) {
         let mut replaced = false;
-        while self.open(id, replaced).await {
+        while is_open || self.open(id, replaced).await {
+            is_open = false;
             poll_fn(|context| self.drive(id, context)).await;
             let state = &mut *self.state.borrow_mut();
+            if !state.slots[id].last {
+                state.free_slot(id);
+                return;
+            }
             if !state.slots[id].replace || state.stage == Stage::Over {
                 break;
             }
@@ -34,6 +42,7 @@ impl Worker {
         }
         let state = &mut *self.state.borrow_mut();
         state.free_slot(id);
+        state.total -= 1;
         // Jobs may wait for the place that has become free.
         self.pump(state);
         self.mind_quiet(state);
@@ -46,22 +55,24 @@ impl Worker {
     async fn open(self: &Rc<Self>, id: usize, replaced: bool) -> bool {
         loop {
             let dialed = self.dialer.dial().await;
-            let now = self.clock.now();
             self.state.borrow_mut().count_dialed(&dialed);
-            match dialed.stream {
-                Ok(stream) => {
+            let opened = match dialed.stream {
+                Ok((stream, spoken)) => {
+                    let clock = Rc::clone(&self.clock);
+                    self.manner.open(stream, spoken, clock).await
+                }
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok((first, others)) => {
                     let state = &mut *self.state.borrow_mut();
-                    state.opening -= 1;
-                    state.opened += 1;
                     state.reopened += u64::from(replaced);
-                    state.slots[id].since = monotonic();
-                    state.slots[id].link = Some(Connection::new(stream, Rc::clone(&self.clock)));
-                    self.give_next(state, id);
-                    self.mind_quiet(state);
+                    self.opened(state, id, first, others);
                     return true;
                 }
                 Err(error) => {
-                    if !self.refused(&mut self.state.borrow_mut(), now, &error) {
+                    let state = &mut *self.state.borrow_mut();
+                    if !self.refused(state, self.clock.now(), &error) {
                         return false;
                     }
                 }
@@ -71,11 +82,36 @@ impl Worker {
         }
     }
 
-    /// Ends the job that waits longest, for which no connection could be opened; whether another waits.
+    /// Takes a connection that is open into use: `first` by link `id`, and the other lanes, if there are, by links of
+    /// their own.
+    fn opened(self: &Rc<Self>, state: &mut State, id: usize, first: Link, others: Vec<Link>) {
+        state.opening -= 1;
+        state.opened += 1;
+        state.http2 += u64::from(matches!(first, Link::Lane(_)));
+        state.lanes = others.len() + 1;
+        let since = monotonic();
+        state.slots[id].since = since;
+        state.slots[id].link = Some(first);
+        self.give_next(state, id);
+        for link in others {
+            let id = state.take_slot();
+            state.slots[id].since = since;
+            state.slots[id].link = Some(link);
+            self.give_next(state, id);
+            self.spawn_link(id, true);
+        }
+        self.mind_quiet(state);
+    }
+
+    /// Ends the job that waits longest, for which no connection could be opened, or as many as would have shared it;
+    /// whether another waits.
     fn refused(&self, state: &mut State, now: u64, error: &DialError) -> bool {
         state.ran_out = state.ran_out.take().or_else(|| exhausted(error));
-        let job = state.next_job();
-        if let Some(job) = job {
+        let shared = (state.queue.len()).clamp(1, state.lanes as u64);
+        let mut job = None;
+        for _ in 0..shared {
+            job = state.next_job();
+            let Some(job) = job else { break };
             let ending = Ending {
                 sent: None,
                 done: now,
@@ -118,6 +154,9 @@ impl Worker {
                 if answer.reusable && self.keeps(state.slots[id].since, answer.done) {
                     self.give_next(state, id);
                 } else {
+                    if let Some(link) = &state.slots[id].link {
+                        link.retire();
+                    }
                     state.close(id, false);
                 }
             }
@@ -128,7 +167,7 @@ impl Worker {
                     state.rouse(id);
                     // One that never carried anything is not replaced: its peer may close every connection at once,
                     // and we would open them for ever.
-                    let used = state.slots[id].used;
+                    let used = state.was_used(id);
                     state.close(id, used);
                 }
             },
@@ -146,7 +185,7 @@ impl Worker {
             let slot = &mut state.slots[id];
             let waker = slot.waker.as_ref().unwrap_or(Waker::noop());
             if slot.link.as_mut().is_none_or(|link| link.is_stale(waker)) {
-                let used = slot.used;
+                let used = state.was_used(id);
                 state.close(id, used);
                 continue;
             }
@@ -155,40 +194,57 @@ impl Worker {
         if state.stage == Stage::Over {
             return;
         }
-        let wanted = state.queue.len().saturating_sub(state.opening) as usize;
-        let room = state.connections - state.total();
+        let coming = state.opening as usize * state.lanes;
+        let waiting = (state.queue.len() as usize).saturating_sub(coming);
+        let wanted = waiting.div_ceil(state.lanes);
+        let room = state.connections - state.total;
         for _ in 0..wanted.min(room) {
             self.spawn_connection(state);
         }
     }
 
-    /// Starts the next exchange on connection `id`, or sends it to rest.
+    /// Starts the next exchange on link `id`, or sends it to rest.
     fn give_next(self: &Rc<Self>, state: &mut State, id: usize) {
-        let Some(job) = state.next_job() else {
-            state.lay_down(id);
-            return;
-        };
-        let flight = self.flight(job);
-        let slot = &mut state.slots[id];
-        let Some(link) = &mut slot.link else {
-            return self.requeue(state, id, job);
-        };
-        let layout = &self.layouts[flight.flow][job.step];
-        match link.start(layout, &self.plan.draw(&job), &mut state.room) {
-            Ok(()) => {
-                slot.used |= link.sent().is_some();
-                if link.is_writing()
-                    && let Some(waker) = &slot.waker
-                {
-                    // Its task waits until the socket takes more.
-                    waker.wake_by_ref();
+        loop {
+            let Some(job) = state.next_job() else {
+                state.lay_down(id);
+                return;
+            };
+            let flight = self.flight(job);
+            let slot = &mut state.slots[id];
+            let Some(link) = &mut slot.link else {
+                return self.requeue(state, id, job);
+            };
+            let layout = &self.layouts[flight.flow][job.step];
+            match link.start(layout, &self.plan.draw(&job), &mut state.room) {
+                Ok(()) => {
+                    if link.wants_poll()
+                        && let Some(waker) = &slot.waker
+                    {
+                        // Its task waits until the socket takes more, or does not wait yet.
+                        waker.wake_by_ref();
+                    }
+                    let from = link.sent().unwrap_or(job.dispatched);
+                    state.begin(id, flight);
+                    return self.set_deadline(state, id, from);
                 }
-                let from = link.sent().unwrap_or(job.dispatched);
-                state.begin(id, flight);
-                self.set_deadline(state, id, from);
+                Err(NotStarted::Closed) => return self.requeue(state, id, job),
+                Err(NotStarted::Unfit(words)) => self.absorb_unfit(state, flight, &words),
             }
-            Err(Closed) => self.requeue(state, id, job),
         }
+    }
+
+    /// Ends an exchange of which nothing can be sent.
+    #[cold]
+    fn absorb_unfit(&self, state: &mut State, flight: Flight, words: &Unfit) {
+        let ending = Ending {
+            sent: None,
+            done: self.clock.now(),
+            outcome: Outcome::ProtocolError,
+            status: None,
+            words,
+        };
+        self.absorb(state, flight, &ending);
     }
 
     /// Whether a connection that was opened at `since`, on the machine's clock, may carry more after an exchange that was
@@ -208,7 +264,7 @@ impl Worker {
     /// Ends the exchanges whose time is up.
     pub(super) fn expire(self: &Rc<Self>, state: &mut State, now: u64) {
         while let Some(id) = state.deadlines.expired(now) {
-            let sent = state.slots[id].link.as_ref().and_then(Connection::sent);
+            let sent = state.slots[id].link.as_ref().and_then(Link::sent);
             // The time runs from `sent`, which is known only now where the socket was full.
             let deadline = sent.unwrap_or(now).saturating_add(self.timeout);
             if deadline > now {
@@ -224,7 +280,7 @@ impl Worker {
                 continue;
             }
             if let Some(flight) = state.end(id) {
-                state.close(id, false);
+                self.give_up(state, id, now);
                 let ending = Ending {
                     sent,
                     done: now,
@@ -237,10 +293,28 @@ impl Worker {
         }
     }
 
+    /// Closes link `id`, whose exchange takes too long. A lane only resets its stream, and rests: others use the
+    /// connection.
+    fn give_up(&self, state: &mut State, id: usize, now: u64) {
+        let slot = &mut state.slots[id];
+        let survives = slot.link.as_mut().is_some_and(Link::abandon);
+        if !survives || !self.keeps(slot.since, now) {
+            if let Some(link) = &slot.link {
+                link.retire();
+            }
+            return state.close(id, false);
+        }
+        if let Some(waker) = &slot.waker {
+            // So that its task sees the end of the connection.
+            waker.wake_by_ref();
+        }
+        state.lay_down(id);
+    }
+
     /// Closes connection `id`, to which nothing of `job` could be written; the job goes to another one, unless that
     /// has happened too often on connections that never carried anything.
     fn requeue(self: &Rc<Self>, state: &mut State, id: usize, mut job: Job) {
-        let used = state.slots[id].used;
+        let used = state.was_used(id);
         state.close(id, used);
         job.stillborn += u8::from(!used);
         if job.stillborn < MOST_STILLBORN {

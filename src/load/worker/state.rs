@@ -8,11 +8,13 @@ use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::load::Plan;
 use crate::load::dial::Dialed;
-use crate::load::http1::{Connection, Room};
+use crate::load::http1::Room;
+use crate::load::link::Link;
 use crate::load::pools::OwnPool;
 use crate::load::queue::{Job, Queue};
 use crate::load::timer::Deadlines;
 use crate::run_record::{Failure, Traffic};
+use crate::scenario::Http;
 use crate::schedule::Cursor;
 use crate::windows::Recorder;
 
@@ -25,7 +27,7 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
     pub(super) windows: Recorder,
-    /// Every connection that is open or opening, by its number.
+    /// Every link that is open or opening, by its number: a connection, or a lane of one.
     pub(super) slots: Vec<Slot>,
     /// Numbers of slots that are free.
     free: Vec<usize>,
@@ -37,11 +39,18 @@ pub(super) struct State {
     pub(super) buffer: Box<[u8]>,
     /// Connections being opened.
     pub(super) opening: u64,
-    /// Connections with an exchange.
+    /// Connections that are open or opening.
+    pub(super) total: usize,
+    /// Exchanges in progress.
     in_use: usize,
+    /// Connections with an exchange.
+    busy: usize,
     /// What the other workers are told of that.
     pub(super) pool: OwnPool,
+    /// Connections at most.
     pub(super) connections: usize,
+    /// Exchanges that a connection is expected to carry at once: as many as the last one that was opened can.
+    pub(super) lanes: usize,
     pub(super) stage: Stage,
     /// Users of closed phases who will start a flow, or are in one.
     pub(super) users: u64,
@@ -51,6 +60,8 @@ pub(super) struct State {
     pub(super) aborted: bool,
     pub(super) traffic: Traffic,
     pub(super) opened: u64,
+    /// Of these, speaking HTTP/2.
+    pub(super) http2: u64,
     pub(super) reopened: u64,
     pub(super) peak_in_use: usize,
     pub(super) connect: Histogram,
@@ -72,17 +83,19 @@ pub(super) enum Stage {
     Over,
 }
 
-/// One of a worker's connections.
+/// One of a worker's connections, or a lane of one.
 #[derive(Default)]
 pub(super) struct Slot {
     /// The connection; none while it is being opened, and after its end.
-    pub(super) link: Option<Connection>,
+    pub(super) link: Option<Link>,
     /// Wakes the task that looks after it.
     pub(super) waker: Option<Waker>,
     /// The exchange in progress.
     pub(super) flight: Option<Flight>,
     /// Whether it has carried an exchange.
     pub(super) used: bool,
+    /// Whether the connection ended with it.
+    pub(super) last: bool,
     /// Whether another is to be opened in its place.
     pub(super) replace: bool,
     /// When it was opened, on the machine's clock.
@@ -119,15 +132,22 @@ impl State {
             room: Room::default(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             opening: 0,
+            total: 0,
             in_use: 0,
+            busy: 0,
             pool,
             connections,
+            lanes: match plan.scenario.connections() {
+                known if known.http == Http::Two => known.lanes(),
+                _ => 1,
+            },
             stage: Stage::Preparing,
             users: 0,
             stopped: false,
             aborted: false,
             traffic: Traffic::default(),
             opened: 0,
+            http2: 0,
             reopened: 0,
             peak_in_use: 0,
             connect: Histogram::new(),
@@ -137,12 +157,7 @@ impl State {
         }
     }
 
-    /// Connections that are open or opening.
-    pub(super) fn total(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    /// Connections that rest.
+    /// Links that rest.
     pub(super) fn resting(&self) -> usize {
         self.rest.count
     }
@@ -218,30 +233,47 @@ impl State {
         }
     }
 
-    /// Gives connection `id` an exchange.
+    /// Link `id` has begun an exchange.
     pub(super) fn begin(&mut self, id: usize, flight: Flight) {
-        self.slots[id].flight = Some(flight);
+        let slot = &mut self.slots[id];
+        slot.flight = Some(flight);
         self.in_use += 1;
-        self.pool.tell(self.in_use);
-        self.peak_in_use = self.peak_in_use.max(self.in_use);
+        if let Some(link) = &slot.link {
+            slot.used |= link.sent().is_some();
+            self.busy += usize::from(link.occupy());
+        }
+        self.pool.tell(self.busy);
+        self.peak_in_use = self.peak_in_use.max(self.busy);
     }
 
-    /// Ends the exchange of connection `id`.
+    /// Ends the exchange of link `id`.
     pub(super) fn end(&mut self, id: usize) -> Option<Flight> {
-        let flight = self.slots[id].flight.take()?;
+        let slot = &mut self.slots[id];
+        let flight = slot.flight.take()?;
         self.in_use -= 1;
-        self.pool.tell(self.in_use);
+        if let Some(link) = &slot.link {
+            self.busy -= usize::from(link.vacate());
+        }
+        self.pool.tell(self.busy);
         self.deadlines.clear(id);
         self.count_bytes(id);
         Some(flight)
     }
 
-    /// Closes connection `id`; its task is told, and opens another in its place if that is wanted.
+    /// Whether the connection of link `id` has carried an exchange.
+    pub(super) fn was_used(&self, id: usize) -> bool {
+        let slot = &self.slots[id];
+        slot.used || slot.link.as_ref().is_some_and(Link::has_carried)
+    }
+
+    /// Closes link `id`; its task is told, and opens another connection in its place if that is wanted and the connection
+    /// is gone with it.
     pub(super) fn close(&mut self, id: usize, replace: bool) {
         self.count_bytes(id);
         let slot = &mut self.slots[id];
-        slot.link = None;
-        slot.replace = replace;
+        if let Some(link) = slot.link.take() {
+            (slot.last, slot.replace) = link.leave(replace);
+        }
         if let Some(waker) = &slot.waker {
             waker.wake_by_ref();
         }

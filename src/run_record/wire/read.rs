@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::parts::{WireEncoded, believable, outcomes_of};
 use super::{
-    FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WirePhase, WireRecord,
+    FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WireHttp, WirePhase, WireRecord,
     WireResources, WireSeries, WireStep, WireWindow,
 };
 use crate::exchange::Outcome;
@@ -12,7 +12,7 @@ use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally, StepTally};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
-    Connections, Failure, FlowNames, Generator, PhaseRecord, RunRecord, Traffic,
+    Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RunRecord, Traffic,
 };
 use crate::windows::Window;
 
@@ -34,6 +34,10 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
         .map(|phase| phase_record(phase, &flows))
         .collect::<Result<Vec<_>, _>>()?;
     let mut connections = Connections {
+        http: wire.connections.http.map(|http| match http {
+            WireHttp::One => HttpVersion::One,
+            WireHttp::Two => HttpVersion::Two,
+        }),
         max: wire.connections.max,
         opened: wire.connections.opened,
         reopened: wire.connections.reopened,
