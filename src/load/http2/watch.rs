@@ -327,15 +327,8 @@ impl Tap for Watch {
 
 #[cfg(test)]
 mod tests {
+    use super::frames::frame;
     use super::*;
-
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        bytes.extend([kind, flags]);
-        bytes.extend(stream.to_be_bytes());
-        bytes.extend(payload);
-        bytes
-    }
 
     /// Of a connection whose settings have come, with two requests.
     fn watch() -> Watch {
