@@ -9,6 +9,7 @@ mod access;
 mod args;
 mod check;
 mod compare;
+mod debug;
 mod failure;
 mod keep;
 mod oracle;

@@ -15,6 +15,7 @@ mod names;
 mod pacer;
 mod pools;
 mod queue;
+mod single;
 mod stream;
 mod timer;
 mod tls;
@@ -41,6 +42,7 @@ pub(crate) use clock::monotonic;
 pub use dial::Route;
 pub use limits::LimitError;
 pub use link::Engine;
+pub use single::{Kept, Shown, exchange as exchange_once};
 pub use tls::{Pem, Tls, TlsError, TlsOptions};
 
 /// What is to be sent, and where.

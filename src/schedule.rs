@@ -24,7 +24,10 @@ pub use closed::Closed;
 pub struct Schedule {
     phases: Vec<Span>,
     seed: u64,
-    at_most: u64,
+    /// Arrivals of a closed phase at most.
+    most_walks: u64,
+    /// Whether a limit of arrivals ends it before its last phase would.
+    is_cut: bool,
 }
 
 /// One phase on the run's axis, in nanoseconds.
@@ -79,7 +82,6 @@ pub struct Cursor {
     workers: u64,
     next: Option<Arrival>,
     place: Place,
-    measured: u64,
 }
 
 /// How far a cursor has come in a phase.
@@ -125,24 +127,45 @@ impl Schedule {
         Self {
             phases,
             seed,
-            at_most: u64::MAX,
+            most_walks: u64::MAX,
+            is_cut: false,
         }
     }
 
-    /// The same schedule, ending after `arrivals` measured ones. Those of a closed phase are limited apart from all
-    /// others: its users share as many among them, each the same number of walks or one less.
+    /// The same schedule, ending after `arrivals` measured ones: when the next one would have been due, so that they are
+    /// as many as their rate makes of that time. Those of a closed phase are limited apart from all others: its users
+    /// share as many among them, each the same number of walks or one less.
     #[must_use]
     pub fn at_most(self, arrivals: u64) -> Self {
-        Self {
-            at_most: arrivals,
-            ..self
+        let whole = Arc::new(self);
+        let beyond = usize::try_from(arrivals).ok().and_then(|passed| {
+            let measured = |arrival: &Arrival| !whole.phases[arrival.phase].warmup;
+            whole.arrivals().filter(measured).nth(passed)
+        });
+        let mut limited = Arc::unwrap_or_clone(whole);
+        limited.most_walks = arrivals;
+        if let Some(beyond) = beyond {
+            limited.is_cut = true;
+            for (index, phase) in limited.phases.iter_mut().enumerate().skip(beyond.phase) {
+                if index > beyond.phase {
+                    phase.start = beyond.due;
+                }
+                phase.end = beyond.due;
+            }
         }
+        limited
     }
 
-    /// Whether a number of arrivals may end it before its last phase does.
+    /// Whether a number of arrivals ends it before its last phase would.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether a number of arrivals may end its closed phases.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        self.at_most < u64::MAX
+        self.most_walks < u64::MAX
     }
 
     /// When a phase starts and ends, in nanoseconds from the start of the run.
@@ -173,7 +196,7 @@ impl Schedule {
         };
         let most = match span.warmup {
             true => Phase::MAX_ARRIVALS,
-            false => Phase::MAX_ARRIVALS.min(self.at_most),
+            false => Phase::MAX_ARRIVALS.min(self.most_walks),
         };
         Some(Closed {
             phase,
@@ -201,7 +224,6 @@ impl Schedule {
             workers: workers as u64,
             next: None,
             place: Place::default(),
-            measured: 0,
         };
         cursor.next = cursor.enter(0, 0);
         cursor.skip_others();
@@ -295,12 +317,6 @@ impl Cursor {
         self.next
     }
 
-    /// Whether the limit of [`Schedule::at_most`] ended it, and not the last phase.
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        self.next.is_none() && self.measured == self.schedule.at_most
-    }
-
     /// Goes on to the next arrival of any worker.
     fn step(&mut self) {
         let Some(passed) = self.next else { return };
@@ -309,7 +325,11 @@ impl Cursor {
         let number = passed.number + 1;
         let due = span.start.saturating_add(self.place.offset);
         self.next = if due < span.end {
-            self.arrival(number, passed.phase, due)
+            Some(Arrival {
+                number,
+                phase: passed.phase,
+                due,
+            })
         } else {
             self.enter(passed.phase + 1, number)
         };
@@ -326,20 +346,10 @@ impl Cursor {
             if due < span.end {
                 self.place = place;
                 let number = number.max(span.base);
-                return self.arrival(number, phase, due);
+                return Some(Arrival { number, phase, due });
             }
         }
         None
-    }
-
-    fn arrival(&mut self, number: u64, phase: usize, due: u64) -> Option<Arrival> {
-        if !self.schedule.phases[phase].warmup {
-            if self.measured == self.schedule.at_most {
-                return None;
-            }
-            self.measured += 1;
-        }
-        Some(Arrival { number, phase, due })
     }
 
     fn skip_others(&mut self) {
@@ -515,6 +525,9 @@ mod tests {
             let all = Schedule::new(&phases, 3);
             let (limited, all) = (Arc::new(all.clone().at_most(limit)), Arc::new(all));
             prop_assert_eq!(count(&limited, false), count(&all, false).min(limit));
+            prop_assert_eq!(limited.is_cut(), count(&all, false) > limit);
+            let mut beyond = all.arrivals().filter(|arrival| !phases[arrival.phase].warmup).skip(limit as usize);
+            prop_assert_eq!(limited.end(), beyond.next().map_or(all.end(), |arrival| arrival.due));
         }
     }
 

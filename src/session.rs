@@ -4,6 +4,7 @@
 //! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
 //! measures a target that is known.
 
+pub mod debug;
 pub mod rounds;
 pub mod run;
 pub mod shutdown;

@@ -234,8 +234,11 @@ fn pool_bound(measured: &impl Measured) -> Option<Note> {
     (full > 0 && wait as f64 > OWN_SHARE * response as f64).then(|| Note {
         name: "pool-bound".into(),
         words: format!(
-            "all {} connections were busy for {} of requests: wait is part of the response time. -c raises the pool",
-            thousands(measured.connections() as u64),
+            "{} busy for {} of requests: wait is part of the response time. -c raises the pool",
+            match measured.connections() {
+                1 => "the only connection was".to_owned(),
+                all => format!("all {} connections were", thousands(all as u64)),
+            },
             percent(full, all)
         ),
     })

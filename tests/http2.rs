@@ -346,3 +346,30 @@ fn users_share_connections() {
     assert_eq!(outcome(&record, "ok"), 300, "{record:#}");
     assert_eq!(opened(&record), 1);
 }
+
+#[test]
+fn debug_prints_an_exchange_of_http2() {
+    let server = Multiplexed::start(Manner::default(), |_, path| {
+        if path == "/refused" {
+            Reply::Refuse(Reason::REFUSED_STREAM)
+        } else {
+            Reply::Status(200, 20_000)
+        }
+    });
+    let tool = Tool::new();
+    let debug = |path: &str| {
+        let url = format!("{}{path}", server.url());
+        tool.run(&["run", &url, "--http", "2", "--debug", "-b", "asked"])
+    };
+    let ran = debug("/here");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let host = format!("> host: {}\n", server.address);
+    let asked = ["> POST /here HTTP/2\n", &host, ">\n> asked\n< HTTP/2 200\n"].concat();
+    assert!(ran.out.starts_with(&asked), "{}", ran.out);
+    assert!(ran.out.contains(" bytes more\n"), "{}", ran.out);
+    assert!(ran.out.contains(" · ok: 200 · "), "{}", ran.out);
+    let ran = debug("/refused");
+    assert_eq!(ran.code, Some(4), "{}", ran.out);
+    assert!(ran.out.contains(" · reset: "), "{}", ran.out);
+    assert_eq!(server.requests(), 2);
+}

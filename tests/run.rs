@@ -388,3 +388,49 @@ fn check_names_every_problem_with_its_place() {
     );
     assert_eq!(tool.run(&["check", "good.yaml"]).code, Some(0));
 }
+
+#[test]
+fn debug_prints_one_exchange_and_no_more() {
+    let server = Scripted::by_request(|_, request| {
+        if request.starts_with("GET /missing") {
+            Reply::Status(404)
+        } else {
+            Reply::Framed("content-length: 5\r\n\r\nhe\x1bo\n")
+        }
+    });
+    let tool = Tool::new();
+    let url = format!("{}/here", server.url());
+    let ran = tool.run(&["run", &url, "--debug", "-b", "asked", "-H", "x-a: b"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let shown: Vec<&str> = ran.out.lines().collect();
+    let host = format!("> host: {}", server.address);
+    let (last, lines) = shown.split_last().unwrap();
+    assert_eq!(
+        lines,
+        [
+            "> POST /here HTTP/1.1",
+            &host,
+            "> x-a: b",
+            "> content-length: 5",
+            ">",
+            "> asked",
+            "< HTTP/1.1 200 OK",
+            "< content-length: 5",
+            "<",
+            "< he\\u{1b}o",
+        ]
+    );
+    assert!(last.contains(" · ok: 200 · connected in "), "{last}");
+    assert!(last.contains(" ms · service time "), "{last}");
+    let missing = format!("{}/missing", server.url());
+    let ran = tool.run(&["run", &missing, "--debug"]);
+    assert_eq!(ran.code, Some(4));
+    assert!(ran.out.contains(" · status error: 404 · "), "{}", ran.out);
+    assert_eq!(server.asked().len(), 2);
+    assert!(tool.saved().is_empty(), "nothing was measured");
+
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let nobody = format!("http://{}/", free.unwrap());
+    let ran = tool.run(&["run", &nobody, "--debug"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+}

@@ -1,6 +1,6 @@
 //! Each state of a measurement and each note, on real servers: once where it must fire, and once where it must not.
 //!
-//! `disturbed` by steal cannot be made to order on any machine; the rule itself is tested in `src/validity.rs`.
+//! Steal cannot be made to order on any machine; that it disturbs is tested in `src/validity.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,6 +123,9 @@ fn a_slow_target_with_one_connection_is_no_fault_of_the_generator() {
         "{}",
         reasons(&record)
     );
+    // So many of them take as long as they would at this rate, whatever time was allowed for them.
+    let record = measured(&server.url(), &["-r", "100", "-n", "100", "-c", "1"]);
+    assert_eq!(notes(&record), ["saturated", "pool-bound"]);
     // The same target, for whom there are connections enough.
     let record = measured(&server.url(), &["-r", "100", "-d", "1s"]);
     assert_eq!(notes(&record), Vec::<&str>::new());
@@ -207,5 +212,91 @@ fn a_target_that_keeps_closing_resting_connections_is_a_note() {
         !notes(&record).contains(&"keep-alive"),
         "{:?}",
         notes(&record)
+    );
+}
+
+/// A control group for a command, removed when dropped.
+struct Group {
+    folder: PathBuf,
+    /// The file that limits CPU time, and what in it stands for a tenth of a CPU and for no limit.
+    quota: (&'static str, &'static str, &'static str),
+}
+
+impl Group {
+    /// In whichever hierarchy has CPU limits; none where we may not make groups.
+    fn new() -> Option<Group> {
+        let name = format!("tailmark-test-{}", std::process::id());
+        let hierarchies = [
+            ("/sys/fs/cgroup/cpu", ("cpu.cfs_quota_us", "10000", "-1")),
+            ("/sys/fs/cgroup", ("cpu.max", "10000 100000", "max")),
+        ];
+        hierarchies.into_iter().find_map(|(root, quota)| {
+            let folder = Path::new(root).join(&name);
+            fs::create_dir(&folder).ok()?;
+            let group = Group { folder, quota };
+            group.limit(false).ok()?;
+            Some(group)
+        })
+    }
+
+    fn limit(&self, limited: bool) -> std::io::Result<()> {
+        let (file, tenth, none) = self.quota;
+        fs::write(self.folder.join(file), if limited { tenth } else { none })
+    }
+
+    /// Runs tailmark in it.
+    fn run(&self, words: &[&str]) -> support::Ran {
+        let procs = self.folder.join("cgroup.procs");
+        let script = format!("echo $$ >{} && exec \"$@\"", procs.display());
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_tailmark")]);
+        support::Ran::from(command.args(words).output().unwrap())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What ran in it has ended, so nothing keeps it.
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+#[test]
+fn a_generator_that_is_throttled_says_that_it_was_disturbed() {
+    let _alone = alone();
+    let Some(group) = Group::new() else {
+        println!("skipped: no control group with CPU limits can be made here");
+        return;
+    };
+    let server = Scripted::start(|_| Reply::Status(200));
+    let url = server.url();
+    let run = |limited| {
+        group.limit(limited).unwrap();
+        let words = [
+            "run",
+            &url,
+            "--json",
+            "--no-save",
+            "-r",
+            "20000",
+            "-d",
+            "1s",
+            "-c",
+            "16",
+        ];
+        group.run(&words).json(0)
+    };
+    let record = run(true);
+    assert_eq!(record["validity"]["state"], "disturbed");
+    assert!(
+        reasons(&record).contains("tailmark's own control group was throttled for"),
+        "{}",
+        reasons(&record)
+    );
+    let record = run(false);
+    assert!(
+        !reasons(&record).contains("throttled"),
+        "{}",
+        reasons(&record)
     );
 }

@@ -231,6 +231,9 @@ pub(super) struct RunArgs {
     /// Memory readings per second
     #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) sample_hz: u32,
+    /// Make one exchange and print it, without load
+    #[arg(long, conflicts_with_all = ["json", "output"])]
+    pub(super) debug: bool,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::{EngineWord, HttpWord, RunArgs, Spacing};
 use super::failure::Failure;
 use super::keep::Keep;
-use super::{Outcome, report};
+use super::{Outcome, debug, report};
 use crate::archive::RUN_FILE;
 use crate::data;
 use crate::exchange::Outcome as Ended;
@@ -49,6 +49,9 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         sample_hz: args.sample_hz,
         subject,
     };
+    if args.debug {
+        return debug::debug(&request, &args.common).await;
+    }
     check_limits(&request.scenario, request.workers)?;
     let workers = workers(&request.scenario, request.workers);
     let placement = place(&args.pin, std::slice::from_ref(&request.target), workers)?;

@@ -17,8 +17,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::clock::Clock;
 use super::stream::{Stream, tls_failure};
+use crate::exchange::Outcome;
 use crate::scenario::Draw;
-use response::{CutOff, Reader};
+use response::Reader;
 
 pub(super) use request::{Layout, Room};
 
@@ -79,6 +80,17 @@ pub(super) enum Failure {
     Protocol(String),
     /// The peer ended TLS with a complaint.
     Tls(String),
+}
+
+impl Failure {
+    /// The outcome of its exchange, and why.
+    pub(super) fn outcome(&self) -> (Outcome, &String) {
+        match self {
+            Self::Reset(words) => (Outcome::Reset, words),
+            Self::Protocol(words) => (Outcome::ProtocolError, words),
+            Self::Tls(words) => (Outcome::TlsError, words),
+        }
+    }
 }
 
 /// The connection was closed before anything of a request was written.
@@ -170,7 +182,7 @@ impl Connection {
                 }
                 Ok(()) if bytes.is_empty() => match self.reader.end() {
                     Ok(response) => Ok(Some(response)),
-                    Err(cut @ (CutOff::BeforeResponse | CutOff::WithinResponse)) => {
+                    Err(cut) => {
                         return Poll::Ready(self.fail(now, Failure::Reset(cut.to_string())));
                     }
                 },

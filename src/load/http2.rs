@@ -5,6 +5,7 @@
 //! a response only some tasks after it was read.
 
 mod frames;
+pub(super) mod single;
 mod watch;
 
 use std::fmt;

@@ -20,7 +20,7 @@ use tokio::task::coop::unconstrained;
 
 use super::clock::{Clock, monotonic, thread_cpu};
 use super::dial::Dialer;
-use super::http1::{Answer, Failure as NoResponse};
+use super::http1::Answer;
 use super::link::{Layout, Link, Manner};
 use super::names::Addresses;
 use super::pacer::Pacer;
@@ -146,14 +146,14 @@ async fn work(setup: Setup) -> io::Result<Report> {
     tokio::task::spawn_local(Rc::clone(&worker).heed(command));
     let cpu = thread_cpu();
     let ended = worker.dispatch(cursor).await?;
-    let cpu_busy = thread_cpu() - cpu;
+    let (cpu_busy, offered) = (thread_cpu() - cpu, worker.clock.now());
     worker.state.borrow_mut().stage = Stage::Draining;
     worker.drain(ended).await?;
     worker.abandon();
-    let busy = if ended == 0 {
+    let busy = if offered == 0 {
         0.0
     } else {
-        cpu_busy as f64 / ended as f64
+        cpu_busy as f64 / offered as f64
     };
     Ok(worker.report(ended, thread_cpu() - cpu, busy))
 }
@@ -247,9 +247,9 @@ impl Worker {
                     }
                     phase += 1;
                 }
-                if self.is_cut(state, &cursor) {
+                if let Some(end) = self.cut(state, &cursor, now) {
                     state.ledger.phases[phase].turn.merge(&turn::take());
-                    return Ok(now);
+                    return Ok(end);
                 }
                 let moments = [
                     cursor.peek().map(|arrival| arrival.due),
@@ -263,10 +263,18 @@ impl Worker {
         }
     }
 
-    /// Whether a limit of arrivals has ended the load before the schedule does.
-    fn is_cut(&self, state: &State, cursor: &Cursor) -> bool {
-        let users_cut = self.plan.schedule.is_limited() && self.closed.iter().any(Option::is_some);
-        cursor.peek().is_none() && (cursor.is_cut() || users_cut) && state.users == 0
+    /// Where a limit of arrivals ends the load, once there are no more: the time to the one that would have been next
+    /// is not waited for.
+    fn cut(&self, state: &State, cursor: &Cursor, now: u64) -> Option<u64> {
+        let schedule = &self.plan.schedule;
+        let users = schedule.is_limited() && self.closed.iter().any(Option::is_some);
+        if cursor.peek().is_some() || state.users > 0 {
+            return None;
+        }
+        if schedule.is_cut() {
+            return Some(schedule.end());
+        }
+        users.then_some(now)
     }
 
     /// Lets what is due and in flight end, for as long as one exchange may take.
@@ -577,9 +585,10 @@ impl<'a> Ending<'a> {
         let (outcome, status, words): (_, _, &dyn fmt::Display) = match &answer.result {
             Ok(status) if step.expect.contains(*status) => (Outcome::Ok, Some(*status), status),
             Ok(status) => (Outcome::StatusError, Some(*status), status),
-            Err(NoResponse::Reset(words)) => (Outcome::Reset, None, words),
-            Err(NoResponse::Protocol(words)) => (Outcome::ProtocolError, None, words),
-            Err(NoResponse::Tls(words)) => (Outcome::TlsError, None, words),
+            Err(failure) => {
+                let (outcome, words) = failure.outcome();
+                (outcome, None, words)
+            }
         };
         Self {
             sent: answer.sent,

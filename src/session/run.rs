@@ -69,21 +69,7 @@ pub async fn run_once(
 ) -> Result<RunRecord, SessionError> {
     check_limits(&request.scenario, request.workers)?;
     let spec = &request.target;
-    watch(Event::Step(&format!("starting {}", spec.name)));
-    let lease = shutdown.unless_requested(stage.lease(spec)).await??;
-    let env = lease.as_ref().map(Lease::env).unwrap_or_default();
-    let log = folder.join(format!("{}.log", spec.name));
-    let launch = Launch {
-        env,
-        log: &log,
-        connect_to: &request.access.connect_to,
-    };
-    let target = {
-        let _confined = stage.confine(|placement| &placement.target)?;
-        shutdown
-            .unless_requested(Target::launch(spec, launch))
-            .await??
-    };
+    let (target, lease) = launch(stage, request, folder, shutdown, watch).await?;
     let probe = probe(request, &target)?;
     watch(Event::Step(&format!("letting {} rest", spec.name)));
     let rest = if target.pid().is_some() { REST } else { GLANCE };
@@ -124,6 +110,31 @@ pub async fn run_once(
     stage.release(spec, lease).await?;
     record.judge();
     Ok(record)
+}
+
+/// The target, started if it is ours to start, and ready; with the stores that it has for itself.
+pub(super) async fn launch(
+    stage: &Stage,
+    request: &Request,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<(Target, Option<Lease>), SessionError> {
+    let spec = &request.target;
+    watch(Event::Step(&format!("starting {}", spec.name)));
+    let lease = shutdown.unless_requested(stage.lease(spec)).await??;
+    let env = lease.as_ref().map(Lease::env).unwrap_or_default();
+    let log = folder.join(format!("{}.log", spec.name));
+    let launch = Launch {
+        env,
+        log: &log,
+        connect_to: &request.access.connect_to,
+    };
+    let _confined = stage.confine(|placement| &placement.target)?;
+    let target = shutdown
+        .unless_requested(Target::launch(spec, launch))
+        .await??;
+    Ok((target, lease))
 }
 
 /// What the generator and the machine had to say.
@@ -205,7 +216,7 @@ async fn measure(
 }
 
 /// Where the target's URL leads, unless it is to be reached elsewhere.
-fn route(target: &Target, access: &Access, http: Http) -> Result<Route, SessionError> {
+pub(super) fn route(target: &Target, access: &Access, http: Http) -> Result<Route, SessionError> {
     let url = target.url();
     let (host, port) = ConnectTo::place(&access.connect_to, url.host(), url.port());
     let route = Route::plain(&host, port);
@@ -220,7 +231,7 @@ fn route(target: &Target, access: &Access, http: Http) -> Result<Route, SessionE
 }
 
 /// What the `host` header says.
-fn host(target: &Target) -> HeaderValue {
+pub(super) fn host(target: &Target) -> HeaderValue {
     let host = target.url().host_header();
     host.parse()
         .expect("the host of a valid URL is a valid header value")

@@ -13,7 +13,7 @@ pub struct Layout {
     /// A body of which the length is known only when it is rendered.
     body: Option<Template>,
     /// Whether the answer has no body, whatever its head says.
-    pub(super) head_only: bool,
+    pub(in crate::load) head_only: bool,
 }
 
 /// Room in which requests are rendered.
