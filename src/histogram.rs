@@ -6,10 +6,14 @@
 //! 584 years.
 //! The technique: G. Tene, HdrHistogram, <https://hdrhistogram.github.io/HdrHistogram/>.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram as Hdr;
-use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+use hdrhistogram::serialization::{
+    Deserializer, Serializer as _, V2DeflateSerializer, V2Serializer,
+};
 
 use crate::units::Quantile;
 
@@ -20,13 +24,23 @@ pub const HIGHEST: u64 = 3_600_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// A distribution of durations in nanoseconds. Empty, it owns no memory; the counts are allocated at the first
-/// value.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// value, and [packed](Histogram::pack) when no more are expected for now.
+#[derive(Debug, Clone, Default)]
 pub struct Histogram {
-    counts: Option<Box<Hdr<u64>>>,
+    counts: Counts,
     min: u64,
     max: u64,
     sum: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Counts {
+    #[default]
+    None,
+    /// 264 KiB.
+    Open(Box<Hdr<u64>>),
+    /// HdrHistogram's V2 encoding, in which a run of zeros is a number: a few kilobytes.
+    Packed { count: u64, bytes: Box<[u8]> },
 }
 
 /// Why a saved histogram could not be read.
@@ -61,7 +75,7 @@ impl Histogram {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            counts: None,
+            counts: Counts::None,
             min: 0,
             max: 0,
             sum: 0,
@@ -71,7 +85,7 @@ impl Histogram {
     /// Counts one value, in nanoseconds.
     #[inline]
     pub fn record(&mut self, value: u64) {
-        if let Some(counts) = &mut self.counts {
+        if let Counts::Open(counts) = &mut self.counts {
             counts.saturating_record(value);
             self.min = self.min.min(value);
             self.max = self.max.max(value);
@@ -83,8 +97,9 @@ impl Histogram {
 
     /// Adds every value of `other`. The order of merging does not matter.
     pub fn merge(&mut self, other: &Self) {
-        let Some(theirs) = &other.counts else { return };
-        let Some(mine) = &mut self.counts else {
+        let Some(theirs) = other.opened() else { return };
+        let was_packed = self.is_packed();
+        let Counts::Open(mine) = self.open() else {
             *self = other.clone();
             return;
         };
@@ -94,6 +109,30 @@ impl Histogram {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.sum = self.sum.saturating_add(other.sum);
+        if was_packed {
+            self.pack();
+        }
+    }
+
+    /// Gives the room of the counts back. Everything goes on as before; the next value recorded takes the room again,
+    /// and whatever is read of the counts is unpacked for that moment.
+    pub fn pack(&mut self) {
+        if let Counts::Open(counts) = &self.counts {
+            let mut bytes = Vec::new();
+            V2Serializer::new()
+                .serialize(counts.as_ref(), &mut bytes)
+                .expect("writing to memory does not fail");
+            self.counts = Counts::Packed {
+                count: counts.len(),
+                bytes: bytes.into(),
+            };
+        }
+    }
+
+    /// Whether its counts take no room that [`Histogram::pack`] would give back.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        !matches!(self.counts, Counts::Open(_))
     }
 
     /// The union of several distributions.
@@ -108,13 +147,17 @@ impl Histogram {
     /// How many values were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.as_ref().map_or(0, |counts| counts.len())
+        match &self.counts {
+            Counts::None => 0,
+            Counts::Open(counts) => counts.len(),
+            Counts::Packed { count, .. } => *count,
+        }
     }
 
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counts.is_none()
+        matches!(self.counts, Counts::None)
     }
 
     /// The smallest value, exactly.
@@ -144,7 +187,7 @@ impl Histogram {
     /// The value at a 1-based rank in the order of size; none outside `1..=count`.
     #[must_use]
     pub fn value_at_rank(&self, rank: u64) -> Option<u64> {
-        let counts = self.counts.as_ref()?;
+        let counts = self.opened()?;
         if rank == 0 || rank > counts.len() {
             return None;
         }
@@ -162,7 +205,7 @@ impl Histogram {
     /// How many values are above `value`, to the precision of the buckets.
     #[must_use]
     pub fn count_above(&self, value: u64) -> u64 {
-        self.counts.as_ref().map_or(0, |counts| {
+        self.opened().map_or(0, |counts| {
             if value >= HIGHEST {
                 0
             } else {
@@ -180,7 +223,7 @@ impl Histogram {
     /// The form that a record keeps; none for an empty distribution.
     #[must_use]
     pub fn encode(&self) -> Option<Encoded> {
-        let counts = self.counts.as_ref()?;
+        let counts = self.opened()?;
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
             .serialize(counts.as_ref(), &mut bytes)
@@ -199,25 +242,14 @@ impl Histogram {
     /// When the text is damaged, was made with another range or precision, or does not fit the figures beside it.
     pub fn decode(encoded: &Encoded) -> Result<Self, DecodeError> {
         let bytes = BASE64.decode(&encoded.text).map_err(DecodeError::Base64)?;
-        let read: Hdr<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| DecodeError::Encoding(error.to_string()))?;
-        let mut counts = empty_counts();
-        if read.is_empty() || read.sigfig() != counts.sigfig() || read.high() > counts.high() {
-            return Err(DecodeError::Encoding(
-                "empty, or of another range or precision".into(),
-            ));
-        }
-        counts
-            .add(&read)
-            .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+        let counts = deserialized(&bytes)?;
         let (min, max, sum) = (encoded.min, encoded.max, encoded.sum);
         let fits = counts.equivalent(counts.min().max(1), min.clamp(1, HIGHEST))
             && counts.equivalent(counts.max(), max.min(HIGHEST))
             && min.saturating_mul(counts.len()) <= sum
             && sum <= max.saturating_mul(counts.len());
         fits.then_some(Self {
-            counts: Some(Box::new(counts)),
+            counts: Counts::Open(Box::new(counts)),
             min,
             max,
             sum,
@@ -225,17 +257,68 @@ impl Histogram {
         .ok_or(DecodeError::Extremes)
     }
 
+    /// The counts, unpacked for as long as they are looked at; none of an empty distribution.
+    fn opened(&self) -> Option<Cow<'_, Hdr<u64>>> {
+        match &self.counts {
+            Counts::None => None,
+            Counts::Open(counts) => Some(Cow::Borrowed(counts)),
+            Counts::Packed { bytes, .. } => Some(Cow::Owned(unpacked(bytes))),
+        }
+    }
+
+    /// Takes the room of packed counts again.
+    fn open(&mut self) -> &mut Counts {
+        if let Counts::Packed { bytes, .. } = &self.counts {
+            self.counts = Counts::Open(Box::new(unpacked(bytes)));
+        }
+        &mut self.counts
+    }
+
+    /// Counts a value where there is no room for counts yet, or no more.
     #[cold]
     fn record_first(&mut self, value: u64) {
+        if matches!(self.open(), Counts::Open(_)) {
+            return self.record(value);
+        }
         let mut counts = Box::new(empty_counts());
         counts.saturating_record(value);
         *self = Self {
-            counts: Some(counts),
+            counts: Counts::Open(counts),
             min: value,
             max: value,
             sum: value,
         };
     }
+}
+
+impl PartialEq for Histogram {
+    /// Whether the same values were counted, whichever is packed.
+    fn eq(&self, other: &Self) -> bool {
+        (self.min, self.max, self.sum) == (other.min, other.max, other.sum)
+            && self.opened() == other.opened()
+    }
+}
+
+/// The counts of what [`Histogram::pack`] wrote.
+fn unpacked(bytes: &[u8]) -> Hdr<u64> {
+    deserialized(bytes).expect("what was packed is a histogram of ours")
+}
+
+/// The counts that `bytes` are, in one of HdrHistogram's V2 encodings.
+fn deserialized(mut bytes: &[u8]) -> Result<Hdr<u64>, DecodeError> {
+    let read: Hdr<u64> = Deserializer::new()
+        .deserialize(&mut bytes)
+        .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+    let mut counts = empty_counts();
+    if read.is_empty() || read.sigfig() != counts.sigfig() || read.high() > counts.high() {
+        return Err(DecodeError::Encoding(
+            "empty, or of another range or precision".into(),
+        ));
+    }
+    counts
+        .add(&read)
+        .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+    Ok(counts)
 }
 
 fn empty_counts() -> Hdr<u64> {
@@ -279,6 +362,25 @@ mod tests {
             let whole = of(&values);
             prop_assert_eq!(&Histogram::merged([&of(left), &of(right)]), &whole);
             prop_assert_eq!(&Histogram::merged([&of(right), &of(left)]), &whole);
+        }
+
+        #[test]
+        fn packing_changes_nothing(values in values(), more in values()) {
+            let (open, mut packed) = (of(&values), of(&values));
+            packed.pack();
+            prop_assert!(packed.is_packed());
+            prop_assert_eq!(&packed, &open);
+            prop_assert_eq!(packed.count(), open.count());
+            prop_assert_eq!(packed.quantile(Quantile::P99), open.quantile(Quantile::P99));
+            prop_assert_eq!(packed.count_above(values[0]), open.count_above(values[0]));
+            prop_assert_eq!(packed.encode(), open.encode());
+            let whole = of(&[&values[..], &more].concat());
+            let mut merged = packed.clone();
+            merged.merge(&of(&more));
+            prop_assert!(merged.is_packed());
+            prop_assert_eq!(&merged, &whole);
+            more.iter().for_each(|&value| packed.record(value));
+            prop_assert_eq!(&packed, &whole);
         }
 
         #[test]

@@ -131,6 +131,22 @@ impl Ledger {
         }
     }
 
+    /// Packs one histogram of the first `phases`; whether there was one to pack.
+    ///
+    /// They take the room of all their steps, and a phase that is over seldom gets another exchange.
+    pub fn pack_next(&mut self, phases: usize) -> bool {
+        let over = self.phases[..phases].iter_mut();
+        let mut histograms = over.flat_map(PhaseTally::histograms);
+        let next = histograms.find(|histogram| !histogram.is_packed());
+        next.map(Histogram::pack).is_some()
+    }
+
+    /// Packs all that it holds.
+    pub fn pack(&mut self) {
+        let histograms = self.phases.iter_mut().flat_map(PhaseTally::histograms);
+        histograms.for_each(Histogram::pack);
+    }
+
     /// Whether every exchange that was found due has exactly one outcome.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
@@ -186,6 +202,21 @@ impl PhaseTally {
                 mine.merge(theirs);
             }
         }
+    }
+
+    fn histograms(&mut self) -> impl Iterator<Item = &mut Histogram> {
+        let Self {
+            overrun,
+            on_time,
+            lag,
+            wait,
+            turn,
+            flows,
+            ..
+        } = self;
+        let own = [overrun, on_time, lag, wait, turn];
+        own.into_iter()
+            .chain(flows.iter_mut().flat_map(FlowTally::histograms))
     }
 
     /// How the exchanges of all steps ended.
@@ -260,6 +291,13 @@ impl PhaseTally {
     }
 }
 
+impl FlowTally {
+    fn histograms(&mut self) -> impl Iterator<Item = &mut Histogram> {
+        let steps = self.steps.iter_mut().flat_map(StepTally::histograms);
+        std::iter::once(&mut self.journey).chain(steps)
+    }
+}
+
 impl StepTally {
     /// Adds what was counted elsewhere in the same step.
     pub fn merge(&mut self, other: &Self) {
@@ -270,6 +308,13 @@ impl StepTally {
         self.response.merge(&other.response);
         self.service.merge(&other.service);
         self.unreached += other.unreached;
+    }
+
+    fn histograms(&mut self) -> impl Iterator<Item = &mut Histogram> {
+        let (response, service) = (&mut self.response, &mut self.service);
+        [response, service]
+            .into_iter()
+            .flat_map(Distribution::histograms)
     }
 
     fn absorb(&mut self, exchange: &Exchange, spans: &Spans) {
@@ -328,6 +373,10 @@ impl Distribution {
     #[must_use]
     pub fn quantile_of_ok_among_all(&self, quantile: Quantile) -> Option<u64> {
         self.ok.value_at_rank(quantile.rank(self.count()))
+    }
+
+    fn histograms(&mut self) -> [&mut Histogram; 3] {
+        [&mut self.ok, &mut self.failed, &mut self.censored]
     }
 
     fn record(&mut self, outcome: Outcome, value: u64) {

@@ -434,3 +434,28 @@ fn debug_prints_one_exchange_and_no_more() {
     let ran = tool.run(&["run", &nobody, "--debug"]);
     assert_eq!(ran.code, Some(2), "{}", ran.out);
 }
+
+#[test]
+fn many_steps_in_many_phases_take_little_memory() {
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    let steps: Vec<String> = (0..40)
+        .map(|k| format!("{{ get: /, name: s{k} }}"))
+        .collect();
+    let phases: Vec<String> = (0..10)
+        .map(|k| format!("  - {{ name: p{k}, rate: 20/s, for: 300ms }}\n"))
+        .collect();
+    let scenario = format!(
+        "tailmark: 1\nflows: {{ f: {{ steps: [{}] }} }}\nphases:\n{}",
+        steps.join(", "),
+        phases.concat()
+    );
+    tool.write("s.yaml", &scenario);
+    let url = server.url();
+    let ran = tool.run(&["run", "s.yaml", "--target", &url, "--json", "--no-save"]);
+    let record = ran.json(0);
+    assert_eq!(record["total"]["due_count"], 10 * 6 * 40);
+    // 800 steps of phases hold two histograms each, of 264 KiB while they are filled.
+    let peak = record["generator"]["memory_peak_bytes"].as_u64().unwrap();
+    assert!(peak < 64 << 20, "{} MiB", peak >> 20);
+}

@@ -40,6 +40,9 @@ use state::{Flight, Stage, State};
 /// again after a second; this is as many as the shortest usual queue (128) holds, and opens 15,000 within a second.
 const OPENED_AT_ONCE: usize = 128;
 
+/// The time between two histograms of phases that are over being packed, at most.
+const PACKING_NS: u64 = 200_000;
+
 /// What a worker is given.
 pub(super) struct Setup {
     pub(super) plan: Arc<Plan>,
@@ -230,6 +233,9 @@ impl Worker {
     async fn dispatch(self: &Rc<Self>, mut cursor: Cursor) -> io::Result<u64> {
         let schedule = &self.plan.schedule;
         let mut phase = 0;
+        // Whether phases that are over hold more room than they need. It is given back one histogram at a wake: that
+        // takes some microseconds, and something may be due.
+        let mut roomy = false;
         loop {
             let now = self.clock.now();
             let wake = {
@@ -246,7 +252,9 @@ impl Worker {
                         return Ok(schedule.end());
                     }
                     phase += 1;
+                    roomy = true;
                 }
+                roomy = roomy && state.ledger.pack_next(phase);
                 if let Some(end) = self.cut(state, &cursor, now) {
                     state.ledger.phases[phase].turn.merge(&turn::take());
                     return Ok(end);
@@ -255,6 +263,7 @@ impl Worker {
                     cursor.peek().map(|arrival| arrival.due),
                     state.queue.next_planned(),
                     state.deadlines.next(),
+                    roomy.then_some(now + PACKING_NS),
                 ];
                 let phase_end = schedule.bounds(phase).1;
                 moments.into_iter().flatten().fold(phase_end, u64::min)
@@ -508,6 +517,7 @@ impl Worker {
             let _ = self.parts.send(part);
         }
         let mut ledger = std::mem::replace(&mut state.ledger, Ledger::new(0, &[]));
+        ledger.pack();
         // Which phases the coalesced moments belong to is not kept; nearly always it is the last.
         if let Some(last) = ledger.phases.last_mut() {
             last.coalesced = state.queue.coalesced();
