@@ -7,13 +7,13 @@
 //! The technique: G. Tene, HdrHistogram, <https://hdrhistogram.github.io/HdrHistogram/>.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram as Hdr;
-use hdrhistogram::serialization::{
-    Deserializer, Serializer as _, V2DeflateSerializer, V2Serializer,
-};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 
 use crate::units::Quantile;
 
@@ -39,9 +39,15 @@ enum Counts {
     None,
     /// 264 KiB.
     Open(Box<Hdr<u64>>),
-    /// HdrHistogram's V2 encoding, in which a run of zeros is a number: a few kilobytes.
-    Packed { count: u64, bytes: Box<[u8]> },
+    /// The buckets in which there is something: mostly a few kilobytes.
+    Packed { count: u64, buckets: Buckets },
 }
+
+/// The highest value of a bucket and how many values it has, lowest first; none of them empty.
+type Buckets = Box<[(u64, u64)]>;
+
+/// A histogram of nothing, to ask about buckets.
+static RULER: LazyLock<Hdr<u64>> = LazyLock::new(empty_counts);
 
 /// Why a saved histogram could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -97,34 +103,32 @@ impl Histogram {
 
     /// Adds every value of `other`. The order of merging does not matter.
     pub fn merge(&mut self, other: &Self) {
-        let Some(theirs) = other.opened() else { return };
-        let was_packed = self.is_packed();
-        let Counts::Open(mine) = self.open() else {
-            *self = other.clone();
+        if other.is_empty() {
             return;
-        };
-        // Both were made by `empty_counts`, so their ranges are the same.
-        mine.add(theirs.as_ref())
-            .expect("histograms of one range and precision can be added");
+        }
+        match (&mut self.counts, &other.counts) {
+            (Counts::None, _) => return self.clone_from(other),
+            // Both were made by `empty_counts`, so their ranges are the same.
+            (Counts::Open(mine), Counts::Open(theirs)) => mine
+                .add(theirs.as_ref())
+                .expect("histograms of one range and precision can be added"),
+            (Counts::Open(mine), _) => add(mine, &other.buckets()),
+            (Counts::Packed { count, buckets }, _) => {
+                *buckets = union(buckets, &other.buckets());
+                *count += other.count();
+            }
+        }
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.sum = self.sum.saturating_add(other.sum);
-        if was_packed {
-            self.pack();
-        }
     }
 
-    /// Gives the room of the counts back. Everything goes on as before; the next value recorded takes the room again,
-    /// and whatever is read of the counts is unpacked for that moment.
+    /// Gives the room of the counts back. Everything goes on as before; the next value recorded takes it again.
     pub fn pack(&mut self) {
         if let Counts::Open(counts) = &self.counts {
-            let mut bytes = Vec::new();
-            V2Serializer::new()
-                .serialize(counts.as_ref(), &mut bytes)
-                .expect("writing to memory does not fail");
             self.counts = Counts::Packed {
                 count: counts.len(),
-                bytes: bytes.into(),
+                buckets: self.buckets().into(),
             };
         }
     }
@@ -187,15 +191,14 @@ impl Histogram {
     /// The value at a 1-based rank in the order of size; none outside `1..=count`.
     #[must_use]
     pub fn value_at_rank(&self, rank: u64) -> Option<u64> {
-        let counts = self.opened()?;
-        if rank == 0 || rank > counts.len() {
+        if rank == 0 || rank > self.count() {
             return None;
         }
         let mut seen = 0;
-        for bucket in counts.iter_recorded() {
-            seen += bucket.count_since_last_iteration();
+        for &(value, count) in self.buckets().iter() {
+            seen += count;
             if seen >= rank {
-                return Some(bucket.value_iterated_to().clamp(self.min, self.max));
+                return Some(value.clamp(self.min, self.max));
             }
         }
         // Only values beyond the last bucket are left.
@@ -205,25 +208,26 @@ impl Histogram {
     /// How many values are above `value`, to the precision of the buckets.
     #[must_use]
     pub fn count_above(&self, value: u64) -> u64 {
-        self.opened().map_or(0, |counts| {
-            if value >= HIGHEST {
-                0
-            } else {
-                counts.count_between(counts.next_non_equivalent(value), HIGHEST)
-            }
-        })
+        let highest = RULER.highest_equivalent(value.min(HIGHEST));
+        let buckets = self.buckets();
+        let above = buckets.iter().filter(|(value, _)| *value > highest);
+        above.map(|(_, count)| count).sum()
     }
 
     /// Whether two values fall into one bucket, that is, are equal as far as this precision can tell.
     #[must_use]
     pub fn same_bucket(a: u64, b: u64) -> bool {
-        empty_counts().equivalent(a.min(HIGHEST), b.min(HIGHEST))
+        RULER.equivalent(a.min(HIGHEST), b.min(HIGHEST))
     }
 
     /// The form that a record keeps; none for an empty distribution.
     #[must_use]
     pub fn encode(&self) -> Option<Encoded> {
-        let counts = self.opened()?;
+        let counts = match &self.counts {
+            Counts::None => return None,
+            Counts::Open(counts) => Cow::Borrowed(counts.as_ref()),
+            Counts::Packed { buckets, .. } => Cow::Owned(unpacked(buckets)),
+        };
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
             .serialize(counts.as_ref(), &mut bytes)
@@ -242,42 +246,50 @@ impl Histogram {
     /// When the text is damaged, was made with another range or precision, or does not fit the figures beside it.
     pub fn decode(encoded: &Encoded) -> Result<Self, DecodeError> {
         let bytes = BASE64.decode(&encoded.text).map_err(DecodeError::Base64)?;
-        let counts = deserialized(&bytes)?;
+        let counts: Hdr<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+        if counts.is_empty()
+            || counts.sigfig() != SIGNIFICANT_DIGITS
+            || counts.high() > RULER.high()
+        {
+            return Err(DecodeError::Encoding(
+                "empty, or of another range or precision".into(),
+            ));
+        }
         let (min, max, sum) = (encoded.min, encoded.max, encoded.sum);
-        let fits = counts.equivalent(counts.min().max(1), min.clamp(1, HIGHEST))
-            && counts.equivalent(counts.max(), max.min(HIGHEST))
+        let fits = RULER.equivalent(counts.min().max(1), min.clamp(1, HIGHEST))
+            && RULER.equivalent(counts.max(), max.min(HIGHEST))
             && min.saturating_mul(counts.len()) <= sum
             && sum <= max.saturating_mul(counts.len());
-        fits.then_some(Self {
+        let mut read = Self {
             counts: Counts::Open(Box::new(counts)),
             min,
             max,
             sum,
-        })
-        .ok_or(DecodeError::Extremes)
+        };
+        read.pack();
+        fits.then_some(read).ok_or(DecodeError::Extremes)
     }
 
-    /// The counts, unpacked for as long as they are looked at; none of an empty distribution.
-    fn opened(&self) -> Option<Cow<'_, Hdr<u64>>> {
+    fn buckets(&self) -> Cow<'_, [(u64, u64)]> {
         match &self.counts {
-            Counts::None => None,
-            Counts::Open(counts) => Some(Cow::Borrowed(counts)),
-            Counts::Packed { bytes, .. } => Some(Cow::Owned(unpacked(bytes))),
+            Counts::None => Cow::Borrowed(&[]),
+            Counts::Open(counts) => {
+                let buckets = counts.iter_recorded();
+                let pairs =
+                    buckets.map(|b| (b.value_iterated_to(), b.count_since_last_iteration()));
+                pairs.collect()
+            }
+            Counts::Packed { buckets, .. } => Cow::Borrowed(buckets),
         }
-    }
-
-    /// Takes the room of packed counts again.
-    fn open(&mut self) -> &mut Counts {
-        if let Counts::Packed { bytes, .. } = &self.counts {
-            self.counts = Counts::Open(Box::new(unpacked(bytes)));
-        }
-        &mut self.counts
     }
 
     /// Counts a value where there is no room for counts yet, or no more.
     #[cold]
     fn record_first(&mut self, value: u64) {
-        if matches!(self.open(), Counts::Open(_)) {
+        if let Counts::Packed { buckets, .. } = &self.counts {
+            self.counts = Counts::Open(Box::new(unpacked(buckets)));
             return self.record(value);
         }
         let mut counts = Box::new(empty_counts());
@@ -295,30 +307,37 @@ impl PartialEq for Histogram {
     /// Whether the same values were counted, whichever is packed.
     fn eq(&self, other: &Self) -> bool {
         (self.min, self.max, self.sum) == (other.min, other.max, other.sum)
-            && self.opened() == other.opened()
+            && self.buckets() == other.buckets()
     }
 }
 
-/// The counts of what [`Histogram::pack`] wrote.
-fn unpacked(bytes: &[u8]) -> Hdr<u64> {
-    deserialized(bytes).expect("what was packed is a histogram of ours")
-}
-
-/// The counts that `bytes` are, in one of HdrHistogram's V2 encodings.
-fn deserialized(mut bytes: &[u8]) -> Result<Hdr<u64>, DecodeError> {
-    let read: Hdr<u64> = Deserializer::new()
-        .deserialize(&mut bytes)
-        .map_err(|error| DecodeError::Encoding(error.to_string()))?;
+fn unpacked(buckets: &[(u64, u64)]) -> Hdr<u64> {
     let mut counts = empty_counts();
-    if read.is_empty() || read.sigfig() != counts.sigfig() || read.high() > counts.high() {
-        return Err(DecodeError::Encoding(
-            "empty, or of another range or precision".into(),
-        ));
-    }
+    add(&mut counts, buckets);
     counts
-        .add(&read)
-        .map_err(|error| DecodeError::Encoding(error.to_string()))?;
-    Ok(counts)
+}
+
+fn add(counts: &mut Hdr<u64>, buckets: &[(u64, u64)]) {
+    for &(value, count) in buckets {
+        counts.saturating_record_n(value, count);
+    }
+}
+
+fn union(a: &[(u64, u64)], b: &[(u64, u64)]) -> Buckets {
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    std::iter::from_fn(|| match (a.peek(), b.peek()) {
+        (Some(mine), Some(theirs)) => match mine.0.cmp(&theirs.0) {
+            Ordering::Less => a.next(),
+            Ordering::Greater => b.next(),
+            Ordering::Equal => a
+                .next()
+                .zip(b.next())
+                .map(|((value, m), (_, t))| (value, m + t)),
+        },
+        (Some(_), None) => a.next(),
+        (None, _) => b.next(),
+    })
+    .collect()
 }
 
 fn empty_counts() -> Hdr<u64> {
