@@ -5,7 +5,7 @@ export SQLX_OFFLINE = true
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Compare Axum and Actix on this machine: about two minutes after the build
@@ -27,6 +27,10 @@ lint: setup ## Check format, lints, documentation and the freshness of .sqlx
 .PHONY: bench
 bench: ## Measure what tailmark itself costs for an exchange, by criterion
 	cargo bench -p tailmark --locked --bench hot_path
+
+.PHONY: bench-peers
+bench-peers: ## Set tailmark beside wrk, oha and a bare loop: half an hour on two idle cores; installs them if missing
+	scripts/bench-peers
 
 .PHONY: fuzz
 fuzz: ## Fuzz what servers may send, a minute per target; installs cargo-fuzz if it is missing

@@ -1,6 +1,6 @@
 //! The least that can measure: a kernel timer, one blocking socket, one request after the other.
 //!
-//! `bare-loop ADDRESS RATE SECONDS` prints p50 and p99 of done − due in microseconds. What tailmark reports for a
+//! `bare-loop ADDRESS RATE SECONDS` prints p50 and p99 of done − due in microseconds, and p99 of how late it woke. What tailmark reports for a
 //! server that answers at once is held against this by `scripts/bench-peers`: the difference is what tailmark adds.
 #![allow(
     clippy::print_stdout,
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let request = format!("GET / HTTP/1.1\r\nhost: {address}\r\n\r\n");
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
     let mut buffer = [0; 4096];
-    let mut times = Vec::new();
+    let (mut times, mut lates) = (Vec::new(), Vec::new());
     let start = now() + 10_000_000;
     for k in 0..(rate * seconds).min(MOST_REQUESTS) {
         let due = start + k * 1_000_000_000 / rate;
@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &value)?;
         rustix::io::read(&timer, &mut buffer[..8])?;
+        lates.push(now() - due);
         stream.write_all(request.as_bytes())?;
         // The server's answers are small and come in one piece.
         if stream.read(&mut buffer)? == 0 {
@@ -54,9 +55,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         times.push(now() - due);
     }
-    times.sort_unstable();
-    let at = |q: f64| times[((q * times.len() as f64).ceil() as usize).max(1) - 1] as f64 / 1e3;
-    println!("p50 {:.1} p99 {:.1}", at(0.5), at(0.99));
+    let at = |times: &mut Vec<u64>, q: f64| {
+        times.sort_unstable();
+        times[((q * times.len() as f64).ceil() as usize).max(1) - 1] as f64 / 1e3
+    };
+    println!(
+        "p50 {:.1} p99 {:.1} late {:.1}",
+        at(&mut times, 0.5),
+        at(&mut times, 0.99),
+        at(&mut lates, 0.99)
+    );
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::random::{self, Stream};
 use crate::scenario::{Arrivals, LoadModel, Phase};
-use crate::units::Rate;
+use crate::units::{Rate, nanoseconds};
 use ramp::{ARRIVAL, Ramp};
 
 pub use closed::Closed;
@@ -384,11 +384,6 @@ fn most_arrivals(phase: &Phase) -> u64 {
         (Some(count), _) => count,
         (None, _) => Phase::MAX_ARRIVALS,
     }
-}
-
-/// A duration on the run's axis. Scenarios bound their phases far below the 584 years that fit.
-fn nanoseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -163,6 +163,12 @@ pub fn format_duration(duration: Duration) -> String {
     text + &decimal(ns, places) + unit
 }
 
+/// A duration in whole nanoseconds, at most 584 years.
+#[must_use]
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Reads `0.5%` or `0.005` as a fraction of one. Ratios above 1 are ratios: 150 % more is a meaningful change.
 ///
 /// # Errors

@@ -96,6 +96,18 @@ pub(super) struct Common {
     pub(super) color: Color,
 }
 
+/// Where things run, and how closely they are watched.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Placing {
+    /// CPUs of the generator, of targets that tailmark starts, and of their stores, such as 0:1-2:3; auto sets them
+    /// apart from four cores up
+    #[arg(long, value_name = "auto|none|G:T:S", default_value = "auto", value_parser = pin)]
+    pub(super) pin: Pin,
+    /// Memory readings per second
+    #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) sample_hz: u32,
+}
+
 /// Where results go.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Saving {
@@ -224,13 +236,8 @@ pub(super) struct RunArgs {
     /// Whose memory and CPU to read: pid:N or port:N [the target's own process]
     #[arg(long, value_name = "WHAT")]
     pub(super) watch: Option<String>,
-    /// CPUs of the generator, of targets that tailmark starts, and of their stores, such as 0:1-2:3; auto sets them
-    /// apart from four cores up
-    #[arg(long, value_name = "auto|none|G:T:S", default_value = "auto", value_parser = pin)]
-    pub(super) pin: Pin,
-    /// Memory readings per second
-    #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(super) sample_hz: u32,
+    #[command(flatten)]
+    pub(super) placing: Placing,
     /// Make one exchange and print it, without load
     #[arg(long, conflicts_with_all = ["json", "output"])]
     pub(super) debug: bool,
@@ -273,13 +280,8 @@ pub(super) struct CompareArgs {
     /// Seed of the order of targets [drawn]
     #[arg(long)]
     pub(super) order_seed: Option<u64>,
-    /// CPUs of the generator, of targets that tailmark starts, and of their stores, such as 0:1-2:3; auto sets them
-    /// apart from four cores up
-    #[arg(long, value_name = "auto|none|G:T:S", default_value = "auto", value_parser = pin)]
-    pub(super) pin: Pin,
-    /// Memory readings per second
-    #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(super) sample_hz: u32,
+    #[command(flatten)]
+    pub(super) placing: Placing,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]

@@ -22,7 +22,7 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     // Before anything is started: which phase, at which rate, and whether this machine allows it.
     request.plan()?;
     check_limits(&request.scenario, None)?;
-    let placement = place(&args.pin, &request.arms, request.workers()?)?;
+    let placement = place(&args.placing.pin, &request.arms, request.workers()?)?;
     let keep = Keep::open(
         &args.saving,
         &format!("compare-{}", request.scenario.name()),
@@ -125,7 +125,7 @@ fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request,
         warmup: args.warmup,
         measure: args.measure,
         order_seed: args.order_seed.unwrap_or_else(fair_seed),
-        sample_hz: args.sample_hz,
+        sample_hz: args.placing.sample_hz,
     })
 }
 

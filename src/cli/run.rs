@@ -46,7 +46,7 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
             EngineWord::Hyper => Engine::Hyper,
         },
         workers: args.workers.map(|workers| workers as usize),
-        sample_hz: args.sample_hz,
+        sample_hz: args.placing.sample_hz,
         subject,
     };
     if args.debug {
@@ -54,7 +54,11 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     }
     check_limits(&request.scenario, request.workers)?;
     let workers = workers(&request.scenario, request.workers);
-    let placement = place(&args.pin, std::slice::from_ref(&request.target), workers)?;
+    let placement = place(
+        &args.placing.pin,
+        std::slice::from_ref(&request.target),
+        workers,
+    )?;
     let keep = Keep::open(&args.saving, &name(&request))?;
     let record = match measure(&request, &args, placement, keep.folder().path()).await {
         Ok(record) => record,

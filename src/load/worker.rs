@@ -5,14 +5,13 @@
 //! nothing is shared with another worker but the schedule.
 
 mod connection;
+mod ending;
 mod state;
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,25 +19,32 @@ use tokio::task::coop::unconstrained;
 
 use super::clock::{Clock, monotonic, thread_cpu};
 use super::dial::Dialer;
-use super::http1::Answer;
-use super::link::{Layout, Link, Manner};
+use super::link::{Layout, Manner};
 use super::names::Addresses;
 use super::pacer::Pacer;
 use super::pools::OwnPool;
 use super::queue::Job;
 use super::{Command, Plan, turn};
-use crate::exchange::{Exchange, Outcome};
 use crate::histogram::Histogram;
-use crate::ledger::{Ledger, Place, WalkEnd};
+use crate::ledger::Ledger;
 use crate::run_record::{Failure, Traffic};
 use crate::scenario::{Draw, Http, Step};
 use crate::schedule::{Arrival, Closed, Cursor};
+use crate::units::nanoseconds;
 use crate::windows::Part;
 use state::{Flight, Stage, State};
 
 /// Connections that are opened at once before the start. A server whose queue of connections is full lets the kernel try
 /// again after a second; this is as many as the shortest usual queue (128) holds, and opens 15,000 within a second.
 const OPENED_AT_ONCE: usize = 128;
+
+/// Up to this rate a worker wakes for each due moment.
+const EXACT_PER_SECOND: f64 = 10_000.0;
+
+/// At higher rates, it sleeps for so long between two wakes, and takes what has come due meanwhile: most of what a request
+/// costs there is waking up for it, and a worker without rest is late for all. A tenth of a millisecond is less than half of
+/// what the rule of validity lets pass.
+const STEP_NS: u64 = 100_000;
 
 /// The time between two histograms of phases that are over being packed, at most.
 const PACKING_NS: u64 = 200_000;
@@ -161,10 +167,6 @@ async fn work(setup: Setup) -> io::Result<Report> {
     Ok(worker.report(ended, thread_cpu() - cpu, busy))
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// `connections` in batches that may be opened at once.
 fn batches(connections: usize) -> impl Iterator<Item = usize> {
     let batches = (0..connections).step_by(OPENED_AT_ONCE);
@@ -204,16 +206,6 @@ struct Worker {
     parts: mpsc::UnboundedSender<Part>,
 }
 
-/// How an exchange ended.
-struct Ending<'a> {
-    sent: Option<u64>,
-    done: u64,
-    outcome: Outcome,
-    status: Option<u16>,
-    /// What to tell of it if it is the first of its kind.
-    words: &'a dyn fmt::Display,
-}
-
 impl Worker {
     /// Plans the first walk of each user of the closed phases that falls to this worker.
     fn plan_users(&self, index: usize) {
@@ -238,7 +230,7 @@ impl Worker {
         let mut roomy = false;
         loop {
             let now = self.clock.now();
-            let wake = {
+            let (wake, rest) = {
                 let state = &mut *self.state.borrow_mut();
                 if state.stopped {
                     return Ok(now.min(schedule.end()));
@@ -259,17 +251,30 @@ impl Worker {
                     state.ledger.phases[phase].turn.merge(&turn::take());
                     return Ok(end);
                 }
+                let rest = self.least_sleep(phase);
                 let moments = [
-                    cursor.peek().map(|arrival| arrival.due),
+                    cursor.peek().map(|arrival| arrival.due.max(now + rest)),
                     state.queue.next_planned(),
                     state.deadlines.next(),
                     roomy.then_some(now + PACKING_NS),
                 ];
                 let phase_end = schedule.bounds(phase).1;
-                moments.into_iter().flatten().fold(phase_end, u64::min)
+                let next = moments.into_iter().flatten().fold(phase_end, u64::min);
+                (self.clock.absolute(next), rest)
             };
-            self.pacer.wait(self.clock.absolute(wake)).await?;
+            if rest == 0 {
+                self.pacer.wait_closely(wake).await?;
+            } else {
+                self.pacer.wait(wake).await?;
+            }
         }
+    }
+
+    /// The least time between two wakes for arrivals of `phase`, in nanoseconds.
+    fn least_sleep(&self, phase: usize) -> u64 {
+        let rate = self.plan.scenario.phases()[phase].model.highest_rate();
+        let own = rate.unwrap_or(0.0) / self.plan.workers as f64;
+        if own > EXACT_PER_SECOND { STEP_NS } else { 0 }
     }
 
     /// Where a limit of arrivals ends the load, once there are no more: the time to the one that would have been next
@@ -374,143 +379,6 @@ impl Worker {
         }
     }
 
-    /// Takes an exchange into the ledger, and puts the walk's next step into the queue.
-    fn absorb(&self, state: &mut State, flight: Flight, ending: &Ending<'_>) {
-        let (plan, job) = (&self.plan, &flight.job);
-        let steps = plan.scenario.flows()[flight.flow].steps.len();
-        let goes_on = ending.outcome == Outcome::Ok && job.step + 1 < steps;
-        // A response can be complete before the request is: an early refusal. The clock must not run backwards.
-        let done = ending.done.max(ending.sent.unwrap_or(job.dispatched));
-        let exchange = Exchange {
-            due: job.due,
-            dispatched: Some(job.dispatched),
-            sent: ending.sent,
-            done,
-            outcome: ending.outcome,
-            status: ending.status,
-        };
-        let phase_end = plan.schedule.bounds(job.phase).1;
-        let walk_end = (!goes_on).then_some(WalkEnd {
-            arrival: job.arrival_due,
-            phase_end,
-        });
-        let place = Place {
-            phase: job.phase,
-            flow: flight.flow,
-            step: job.step,
-        };
-        state.ledger.absorb(place, &exchange, walk_end);
-        if let Some(part) = state
-            .windows
-            .record(job.phase, job.due, ending.outcome, done - job.due)
-        {
-            // Whoever collects the parts outlives the workers, unless the run was given up.
-            let _ = self.parts.send(part);
-        }
-        if ending.outcome != Outcome::Ok {
-            self.remember(state, &flight, done, ending);
-        }
-        if goes_on {
-            let phase = plan.schedule.phase_at(done);
-            state.ledger.phases[phase].due += 1;
-            let dispatched = self.clock.now().max(done);
-            state.queue.push(Job {
-                due: done,
-                step: job.step + 1,
-                phase,
-                dispatched,
-                stillborn: 0,
-                ..*job
-            });
-        } else if let Some(closed) = &self.closed[job.home] {
-            self.come_again(state, closed, job.arrival, done);
-        }
-    }
-
-    /// Starts the next walk of a user whose last one ended at `done`, unless load is no longer offered.
-    fn come_again(&self, state: &mut State, closed: &Closed, last: u64, done: u64) {
-        let next = closed
-            .after(last, done)
-            .filter(|_| state.stage == Stage::Offering);
-        let Some(arrival) = next else {
-            state.users -= 1;
-            if state.users == 0 {
-                // The last user may have been what the dispatcher waited for; an error shows when it arms the timer.
-                let _ = self.pacer.ring();
-            }
-            return;
-        };
-        let tally = &mut state.ledger.phases[arrival.phase];
-        tally.arrivals += 1;
-        tally.due += 1;
-        let dispatched = self.clock.now().max(done);
-        state.queue.push(first_step(arrival, dispatched));
-    }
-
-    /// Remembers the first failure of its kind.
-    #[cold]
-    fn remember(&self, state: &mut State, flight: &Flight, done: u64, ending: &Ending<'_>) {
-        let outcome = ending.outcome;
-        if state.failures.iter().any(|(known, _)| *known == outcome) {
-            return;
-        }
-        let flow = &self.plan.scenario.flows()[flight.flow];
-        let step = &flow.steps[flight.job.step];
-        let mut path = Vec::new();
-        step.request
-            .path
-            .render(&self.plan.draw(&flight.job), &mut path);
-        let failure = Failure {
-            at_ns: done,
-            step: format!("{}/{}", flow.name, step.name),
-            outcome: outcome.words().into(),
-            what: format!(
-                "{} {} → {}",
-                step.request.method,
-                String::from_utf8_lossy(&path),
-                ending.words
-            ),
-        };
-        state.failures.push((outcome, failure));
-    }
-
-    /// Ends what is still there: in flight is unfinished, waiting is unsent.
-    fn abandon(&self) {
-        let now = self.clock.now();
-        let state = &mut *self.state.borrow_mut();
-        state.stage = Stage::Over;
-        for id in 0..state.slots.len() {
-            let link = state.slots[id].link.as_ref();
-            let sent = link.and_then(Link::sent);
-            let Some(flight) = state.end(id) else {
-                continue;
-            };
-            let outcome = if sent.is_some() {
-                Outcome::Unfinished
-            } else {
-                Outcome::Unsent
-            };
-            let ending = Ending {
-                sent,
-                done: now,
-                outcome,
-                status: None,
-                words: &"the run ended",
-            };
-            self.absorb(state, flight, &ending);
-        }
-        while let Some(job) = state.queue.pop() {
-            let ending = Ending {
-                sent: None,
-                done: now,
-                outcome: Outcome::Unsent,
-                status: None,
-                words: &"no connection was free before the run ended",
-            };
-            self.absorb(state, self.flight(job), &ending);
-        }
-    }
-
     fn report(&self, ended: u64, cpu_ns: u64, busy: f64) -> Report {
         let state = &mut *self.state.borrow_mut();
         for part in state.windows.finish() {
@@ -586,27 +454,6 @@ fn first_step(arrival: Arrival, dispatched: u64) -> Job {
         home: arrival.phase,
         dispatched,
         stillborn: 0,
-    }
-}
-
-impl<'a> Ending<'a> {
-    /// How an exchange of `step` ended of which `answer` came.
-    fn of(answer: &'a Answer, step: &Step) -> Self {
-        let (outcome, status, words): (_, _, &dyn fmt::Display) = match &answer.result {
-            Ok(status) if step.expect.contains(*status) => (Outcome::Ok, Some(*status), status),
-            Ok(status) => (Outcome::StatusError, Some(*status), status),
-            Err(failure) => {
-                let (outcome, words) = failure.outcome();
-                (outcome, None, words)
-            }
-        };
-        Self {
-            sent: answer.sent,
-            done: answer.done,
-            outcome,
-            status,
-            words,
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::machine;
 use crate::run_record::{RunRecord, ScenarioIdentity};
 use crate::scenario::{LoadModel, Phase, Scenario};
 use crate::target_spec::TargetSpec;
-use crate::units::{Quantile, Rate, three_digits};
+use crate::units::{Quantile, Rate, nanoseconds, three_digits};
 use crate::validity::State;
 
 /// What to compare, and how.
@@ -63,8 +63,8 @@ impl Request {
             phase: phase.name.clone(),
             rate,
             arrivals,
-            warmup_ns: run::nanoseconds(self.warmup),
-            measure_ns: run::nanoseconds(self.measure),
+            warmup_ns: nanoseconds(self.warmup),
+            measure_ns: nanoseconds(self.measure),
             rounds: self.rounds,
             arms: self.arms.iter().map(|arm| arm.name.clone()).collect(),
         })
@@ -118,7 +118,7 @@ pub async fn compare(
             Err(error) => return Err(error),
         };
         comparison.add_round(order, &records.iter().collect::<Vec<_>>())?;
-        comparison.elapsed_ns = Some(run::nanoseconds(begun.elapsed()));
+        comparison.elapsed_ns = Some(nanoseconds(begun.elapsed()));
         folder.write(COMPARE_FILE, &comparison.to_json())?;
     }
     if comparison.interrupted && !comparison.rounds().is_empty() {

@@ -24,6 +24,7 @@ use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
 use crate::target_spec::{ConnectTo, TargetSpec};
+use crate::units::nanoseconds;
 use crate::validity::Validity;
 
 /// What to measure, and how.
@@ -284,10 +285,6 @@ fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError
     }
     // Nobody asked for it, so what cannot be seen is left out of the record.
     Ok(Probe::watch(Subject::Port(address.port()), request.sample_hz).ok())
-}
-
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn record(request: &Request, started: String, measured: Measured) -> RunRecord {

@@ -6,8 +6,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::Errno;
 
+use super::Worker;
+use super::ending::Ending;
 use super::state::{Flight, Stage, State};
-use super::{Ending, Worker};
 use crate::exchange::Outcome;
 use crate::load::clock::monotonic;
 use crate::load::dial::DialError;
@@ -112,13 +113,7 @@ impl Worker {
         for _ in 0..shared {
             job = state.next_job();
             let Some(job) = job else { break };
-            let ending = Ending {
-                sent: None,
-                done: now,
-                outcome: error.outcome(),
-                status: None,
-                words: error,
-            };
+            let ending = Ending::unsent(now, error.outcome(), error);
             self.absorb(state, self.flight(job), &ending);
         }
         let more = job.is_some() && !state.queue.is_empty();
@@ -237,13 +232,7 @@ impl Worker {
     /// Ends an exchange of which nothing can be sent.
     #[cold]
     fn absorb_unfit(&self, state: &mut State, flight: Flight, words: &Unfit) {
-        let ending = Ending {
-            sent: None,
-            done: self.clock.now(),
-            outcome: Outcome::ProtocolError,
-            status: None,
-            words,
-        };
+        let ending = Ending::unsent(self.clock.now(), Outcome::ProtocolError, words);
         self.absorb(state, flight, &ending);
     }
 
@@ -321,15 +310,9 @@ impl Worker {
             state.queue.push(job);
             return;
         }
-        let ending = Ending {
-            sent: None,
-            done: self.clock.now(),
-            outcome: Outcome::ConnectError,
-            status: None,
-            words: &format_args!(
-                "{MOST_STILLBORN} new connections were closed before anything was sent"
-            ),
-        };
+        let words =
+            format!("{MOST_STILLBORN} new connections were closed before anything was sent");
+        let ending = Ending::unsent(self.clock.now(), Outcome::ConnectError, &words);
         self.absorb(state, self.flight(job), &ending);
     }
 
