@@ -92,7 +92,7 @@ impl Histogram {
     #[inline]
     pub fn record(&mut self, value: u64) {
         if let Counts::Open(counts) = &mut self.counts {
-            counts.saturating_record(value);
+            counts.saturating_record(value.min(HIGHEST));
             self.min = self.min.min(value);
             self.max = self.max.max(value);
             self.sum = self.sum.saturating_add(value);
@@ -115,7 +115,7 @@ impl Histogram {
             (Counts::Open(mine), _) => add(mine, &other.buckets()),
             (Counts::Packed { count, buckets }, _) => {
                 *buckets = union(buckets, &other.buckets());
-                *count += other.count();
+                *count = count.saturating_add(other.count());
             }
         }
         self.min = self.min.min(other.min);
@@ -250,6 +250,7 @@ impl Histogram {
             .deserialize(&mut bytes.as_slice())
             .map_err(|error| DecodeError::Encoding(error.to_string()))?;
         if counts.is_empty()
+            || counts.low() != RULER.low()
             || counts.sigfig() != SIGNIFICANT_DIGITS
             || counts.high() > RULER.high()
         {
@@ -293,7 +294,7 @@ impl Histogram {
             return self.record(value);
         }
         let mut counts = Box::new(empty_counts());
-        counts.saturating_record(value);
+        counts.saturating_record(value.min(HIGHEST));
         *self = Self {
             counts: Counts::Open(counts),
             min: value,
@@ -319,7 +320,7 @@ fn unpacked(buckets: &[(u64, u64)]) -> Hdr<u64> {
 
 fn add(counts: &mut Hdr<u64>, buckets: &[(u64, u64)]) {
     for &(value, count) in buckets {
-        counts.saturating_record_n(value, count);
+        counts.saturating_record_n(value.min(HIGHEST), count);
     }
 }
 
@@ -332,7 +333,7 @@ fn union(a: &[(u64, u64)], b: &[(u64, u64)]) -> Buckets {
             Ordering::Equal => a
                 .next()
                 .zip(b.next())
-                .map(|((value, m), (_, t))| (value, m + t)),
+                .map(|((value, m), (_, t))| (value, m.saturating_add(t))),
         },
         (Some(_), None) => a.next(),
         (None, _) => b.next(),
@@ -418,6 +419,18 @@ mod tests {
         assert_eq!(histogram.mean(), Some((123_456_789 + 2 * HIGHEST + 1) / 3));
         let back = Histogram::decode(&histogram.encode().unwrap()).unwrap();
         assert_eq!(back, histogram);
+    }
+
+    #[test]
+    fn what_lasts_longer_than_an_hour_is_kept_in_one_bucket() {
+        let longer = [HIGHEST + HIGHEST / 10, 2 * HIGHEST, HIGHEST];
+        let histogram = of(&longer);
+        assert_eq!(
+            Histogram::decode(&histogram.encode().unwrap()).unwrap(),
+            histogram
+        );
+        assert_eq!(histogram.count_above(HIGHEST / 2), 3);
+        assert_eq!(histogram.max(), Some(2 * HIGHEST));
     }
 
     #[test]

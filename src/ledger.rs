@@ -131,14 +131,19 @@ impl Ledger {
         }
     }
 
-    /// Packs one histogram of the first `phases`; whether there was one to pack.
+    /// Packs the next histogram of the first `phases`, of which `passed` have been packed or passed over; how many these
+    /// are then, or none at the end.
     ///
-    /// They take the room of all their steps, and a phase that is over seldom gets another exchange.
-    pub fn pack_next(&mut self, phases: usize) -> bool {
+    /// They take the room of all their steps, and a phase that is over seldom gets another exchange. What one reopens
+    /// stays open, so that nothing is packed again and again while a backlog is worked off.
+    pub fn pack_next(&mut self, phases: usize, passed: usize) -> Option<usize> {
         let over = self.phases[..phases].iter_mut();
-        let mut histograms = over.flat_map(PhaseTally::histograms);
-        let next = histograms.find(|histogram| !histogram.is_packed());
-        next.map(Histogram::pack).is_some()
+        let histograms = over.flat_map(PhaseTally::histograms).enumerate();
+        let (index, histogram) = histograms
+            .skip(passed)
+            .find(|(_, histogram)| !histogram.is_packed())?;
+        histogram.pack();
+        Some(index + 1)
     }
 
     /// Packs all that it holds.

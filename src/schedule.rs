@@ -178,7 +178,14 @@ impl Schedule {
     #[must_use]
     pub fn phase_at(&self, moment: u64) -> usize {
         let after = self.phases.iter().position(|phase| moment < phase.end);
-        after.unwrap_or(self.phases.len().saturating_sub(1))
+        after.unwrap_or_else(|| self.last_phase())
+    }
+
+    /// The last phase of which a limit of arrivals has left something.
+    #[must_use]
+    pub fn last_phase(&self) -> usize {
+        let lasts = |phase: &Span| phase.start < phase.end;
+        self.phases.iter().rposition(lasts).unwrap_or(0)
     }
 
     /// When the last phase ends.
@@ -521,6 +528,8 @@ mod tests {
             let (limited, all) = (Arc::new(all.clone().at_most(limit)), Arc::new(all));
             prop_assert_eq!(count(&limited, false), count(&all, false).min(limit));
             prop_assert_eq!(limited.is_cut(), count(&all, false) > limit);
+            let (start, end) = limited.bounds(limited.phase_at(limited.end()));
+            prop_assert!(limited.end() == 0 || start < end, "what is due later has a phase that is kept");
             let mut beyond = all.arrivals().filter(|arrival| !phases[arrival.phase].warmup).skip(limit as usize);
             prop_assert_eq!(limited.end(), beyond.next().map_or(all.end(), |arrival| arrival.due));
         }

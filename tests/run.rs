@@ -459,3 +459,21 @@ fn many_steps_in_many_phases_take_little_memory() {
     let peak = record["generator"]["memory_peak_bytes"].as_u64().unwrap();
     assert!(peak < 64 << 20, "{} MiB", peak >> 20);
 }
+
+#[test]
+fn what_a_limit_leaves_under_way_stays_in_the_record() {
+    let server = Scripted::start(|_| Reply::Slow(Duration::from_millis(50)));
+    let tool = Tool::new();
+    tool.write(
+        "s.yaml",
+        "tailmark: 1\nflows: { f: { steps: [get: /a, get: /b] } }\n\
+         phases: [{ name: p, rate: 100/s, for: 10s }, { name: rest, pause: true, for: 1s }]\n",
+    );
+    let url = server.url();
+    let words = ["run", "s.yaml", "--target", &url, "--json", "--no-save"];
+    // The second steps of the last walks come due when arrival 50 would have.
+    let record = tool.run(&[&words[..], &["-n", "50"]].concat()).json(0);
+    assert_eq!(outcomes(&record), [("ok".to_owned(), 100)]);
+    assert_eq!(record["phases"].as_array().unwrap().len(), 1);
+    assert_eq!(record["total"]["offered_rate"], 100.0);
+}

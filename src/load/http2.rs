@@ -13,9 +13,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http2::{Builder, SendRequest};
+use tokio::time::timeout;
 
 use super::clock::Clock;
 use super::dial::DialError;
@@ -26,6 +28,7 @@ use super::link::NotStarted;
 use super::stream::Stream;
 use super::turn;
 use crate::scenario::Draw;
+use crate::units::format_duration;
 use watch::{End, Watch};
 
 /// The largest head of a response, as for HTTP/1.1.
@@ -57,15 +60,30 @@ struct Exchange {
     response: Pin<Box<dyn Future<Output = hyper::Result<u16>>>>,
 }
 
-/// Opens HTTP/2 over `stream`: its lanes, `most` of them unless the peer allows fewer.
+/// Opens HTTP/2 over `stream` as [`open`] does, if its peer answers within `limit`.
 ///
 /// # Errors
-/// When the peer does not begin with settings.
-pub(super) async fn open(
+/// When it does not, or does not begin with settings.
+pub(super) async fn open_within(
+    limit: Duration,
     stream: Stream,
     clock: Rc<Clock>,
     most: usize,
 ) -> Result<Vec<Lane>, DialError> {
+    timeout(limit, open(stream, clock, most))
+        .await
+        .unwrap_or_else(|_| {
+            let limit = format_duration(limit);
+            let words = format!("the target did not say that it speaks HTTP/2 within {limit}");
+            Err(DialError::Unanswered(words))
+        })
+}
+
+/// Opens HTTP/2 over `stream`: its lanes, `most` of them unless the peer allows fewer.
+///
+/// # Errors
+/// When the peer does not begin with settings.
+async fn open(stream: Stream, clock: Rc<Clock>, most: usize) -> Result<Vec<Lane>, DialError> {
     let watch = Rc::new(Watch::new());
     let io = Tapped::new(stream, clock, Rc::clone(&watch));
     let opened = Builder::new(OnThisThread)

@@ -5,8 +5,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::clock::Clock;
 use super::dial::{DialError, Spoken};
 use super::http_parts::{Parts, Unfit};
@@ -15,7 +13,6 @@ use super::http1::{self, Bytes, Event, Room};
 use super::http2::{self, Lane};
 use super::stream::Stream;
 use crate::scenario::{Draw, RequestTemplate};
-use crate::units::format_duration;
 
 use http::HeaderValue;
 
@@ -85,13 +82,7 @@ impl Manner {
                 Ok((Link::Hyper(ByHyper::open(stream, clock).await?), Vec::new()))
             }
             (Spoken::Http2, _) => {
-                let opened = timeout(self.limit, http2::open(stream, clock, self.lanes));
-                let lanes = opened.await.unwrap_or_else(|_| {
-                    let limit = format_duration(self.limit);
-                    let words =
-                        format!("the target did not say that it speaks HTTP/2 within {limit}");
-                    Err(DialError::Unanswered(words))
-                })?;
+                let lanes = http2::open_within(self.limit, stream, clock, self.lanes).await?;
                 let mut links = lanes.into_iter().map(Link::Lane);
                 let first = links.next().expect("a connection has at least one lane");
                 Ok((first, links.collect()))

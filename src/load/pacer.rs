@@ -20,6 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
 
 use super::clock::monotonic;
+use super::turn;
 
 /// The most that the timer is armed ahead of a moment, in nanoseconds: what is spent on looking at the clock instead of
 /// sleeping stays a small part of a CPU at 1,000 wakes a second; at 10,000 the CPU sleeps lightly, and less is needed.
@@ -37,6 +38,7 @@ pub(super) struct Pacer {
     armed: Cell<u64>,
     /// How far ahead of a moment to wake for it, in nanoseconds.
     ahead: Cell<u64>,
+    spun: Cell<u64>,
 }
 
 impl Pacer {
@@ -52,6 +54,7 @@ impl Pacer {
             timer,
             armed: Cell::new(u64::MAX),
             ahead: Cell::new(0),
+            spun: Cell::new(0),
         })
     }
 
@@ -75,10 +78,21 @@ impl Pacer {
             }
             self.ahead.set(adjusted(ahead, woken - early));
         }
-        while monotonic() < moment {
+        let mut before = monotonic();
+        while before < moment {
             yield_now().await;
+            let now = monotonic();
+            if turn::looked(now) {
+                self.spun.set(self.spun.get() + (now - before));
+            }
+            before = now;
         }
         Ok(())
+    }
+
+    /// The time that was spent on looking at the clock while there was nothing else to do, in nanoseconds.
+    pub(super) fn spun(&self) -> u64 {
+        self.spun.get()
     }
 
     /// Wakes whoever waits at `moment`, if it would sleep for longer.

@@ -61,6 +61,10 @@ pub struct Kept {
 pub(super) struct Passed {
     pub(super) request: Kept,
     pub(super) response: Kept,
+    /// Immediately before the first byte was written, on the machine's clock; none where none was.
+    pub(super) sent: Option<u64>,
+    /// Right after the last read, where the exchange was over by itself.
+    pub(super) done: Option<u64>,
 }
 
 impl Kept {
@@ -112,7 +116,6 @@ pub async fn exchange(plan: &Plan) -> Result<Shown, LoadError> {
         }
     };
     let mut passed = Passed::default();
-    let sent = monotonic();
     let last = !connections.reuse;
     let within = scenario.timeout();
     let ended = match spoken {
@@ -125,11 +128,13 @@ pub async fn exchange(plan: &Plan) -> Result<Shown, LoadError> {
         }
         Spoken::Http2 => {
             let parts = Parts::new(&step.request, &plan.host, route.is_secure(), last);
-            let exchange = http2::single::exchange(stream, &parts, &draw, &mut passed);
+            let exchange = http2::single::exchange(stream, limit, &parts, &draw, &mut passed);
             timeout(within, LocalSet::new().run_until(exchange)).await
         }
     };
-    shown.service = Some(Duration::from_nanos(monotonic().saturating_sub(sent)));
+    let done = passed.done.unwrap_or_else(monotonic);
+    let service = |sent| Duration::from_nanos(done.saturating_sub(sent));
+    shown.service = passed.sent.map(service);
     (shown.request, shown.response) = (passed.request, passed.response);
     (shown.outcome, shown.words) = match ended {
         Err(_) => {
@@ -158,6 +163,7 @@ async fn by_http1(
     let mut room = Room::default();
     let request = layout.render(draw, &mut room);
     passed.request.add(request);
+    passed.sent = Some(monotonic());
     let (mut reading, mut writing) = split(stream);
     let write = async {
         // A server may answer before it has read all of a request, and read no more of it.

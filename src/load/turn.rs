@@ -64,6 +64,21 @@ pub(super) fn parked() {
     });
 }
 
+/// To be called by a task that looks at the clock all the time, with what the clock says, whenever it is polled again:
+/// the reactor was polled in between. Whether no other task was: that is then no turn, since nobody looked away.
+pub(super) fn looked(now: u64) -> bool {
+    METER.with_borrow_mut(|meter| {
+        let alone = meter.polls <= 1;
+        if let Some(since) = meter.since.replace(now)
+            && !alone
+        {
+            meter.turns.record(now.saturating_sub(since));
+        }
+        meter.polls = 0;
+        alone
+    })
+}
+
 /// The turns since the last call.
 pub(super) fn take() -> Histogram {
     METER.with_borrow_mut(|meter| std::mem::take(&mut meter.turns))

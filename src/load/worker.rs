@@ -159,6 +159,8 @@ async fn work(setup: Setup) -> io::Result<Report> {
     worker.state.borrow_mut().stage = Stage::Draining;
     worker.drain(ended).await?;
     worker.abandon();
+    let cpu_busy = cpu_busy.saturating_sub(worker.pacer.spun());
+    let offered = offered.max(ended);
     let busy = if offered == 0 {
         0.0
     } else {
@@ -225,12 +227,12 @@ impl Worker {
     async fn dispatch(self: &Rc<Self>, mut cursor: Cursor) -> io::Result<u64> {
         let schedule = &self.plan.schedule;
         let mut phase = 0;
-        // Whether phases that are over hold more room than they need. It is given back one histogram at a wake: that
-        // takes some microseconds, and something may be due.
-        let mut roomy = false;
+        // Histograms of phases that are over that have given back their room, where some may not have: one at a wake,
+        // since that takes some tens of microseconds, and something may be due.
+        let mut packed = None;
         loop {
             let now = self.clock.now();
-            let (wake, rest) = {
+            let (arrival, other, rest) = {
                 let state = &mut *self.state.borrow_mut();
                 if state.stopped {
                     return Ok(now.min(schedule.end()));
@@ -244,28 +246,36 @@ impl Worker {
                         return Ok(schedule.end());
                     }
                     phase += 1;
-                    roomy = true;
+                    packed = Some(0);
                 }
-                roomy = roomy && state.ledger.pack_next(phase);
+                packed = packed.and_then(|passed| state.ledger.pack_next(phase, passed));
                 if let Some(end) = self.cut(state, &cursor, now) {
                     state.ledger.phases[phase].turn.merge(&turn::take());
                     return Ok(end);
                 }
                 let rest = self.least_sleep(phase);
-                let moments = [
+                let arrivals = [
                     cursor.peek().map(|arrival| arrival.due.max(now + rest)),
                     state.queue.next_planned(),
-                    state.deadlines.next(),
-                    roomy.then_some(now + PACKING_NS),
                 ];
-                let phase_end = schedule.bounds(phase).1;
-                let next = moments.into_iter().flatten().fold(phase_end, u64::min);
-                (self.clock.absolute(next), rest)
+                let arrival = arrivals.into_iter().flatten().min();
+                let others = [
+                    Some(schedule.bounds(phase).1),
+                    state.deadlines.next(),
+                    packed.map(|_| now + PACKING_NS),
+                ];
+                let other = others.into_iter().flatten().min();
+                (arrival, other, rest)
             };
-            if rest == 0 {
-                self.pacer.wait_closely(wake).await?;
-            } else {
-                self.pacer.wait(wake).await?;
+            let absolute = |moment| self.clock.absolute(moment);
+            match (arrival, other) {
+                (Some(due), other) if rest == 0 && other.is_none_or(|other| due <= other) => {
+                    self.pacer.wait_closely(absolute(due)).await?;
+                }
+                _ => {
+                    let next = arrival.into_iter().chain(other).min();
+                    self.pacer.wait(next.map_or(u64::MAX, absolute)).await?;
+                }
             }
         }
     }
@@ -281,7 +291,9 @@ impl Worker {
     /// is not waited for.
     fn cut(&self, state: &State, cursor: &Cursor, now: u64) -> Option<u64> {
         let schedule = &self.plan.schedule;
-        let users = schedule.is_limited() && self.closed.iter().any(Option::is_some);
+        let phases = self.plan.scenario.phases().iter().zip(&self.closed);
+        let mut measured = phases.filter(|(phase, _)| phase.is_measured());
+        let users = schedule.is_limited() && measured.any(|(_, closed)| closed.is_some());
         if cursor.peek().is_some() || state.users > 0 {
             return None;
         }
@@ -387,7 +399,7 @@ impl Worker {
         let mut ledger = std::mem::replace(&mut state.ledger, Ledger::new(0, &[]));
         ledger.pack();
         // Which phases the coalesced moments belong to is not kept; nearly always it is the last.
-        if let Some(last) = ledger.phases.last_mut() {
+        if let Some(last) = ledger.phases.get_mut(self.plan.schedule.last_phase()) {
             last.coalesced = state.queue.coalesced();
         }
         Report {

@@ -1,15 +1,16 @@
 //! One exchange of HTTP/2 by itself, kept for people to read.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
-use super::{Connection, open};
+use super::{Connection, open_within};
 use crate::exchange::Outcome;
-use crate::load::clock::Clock;
+use crate::load::clock::{Clock, monotonic};
 use crate::load::http_parts::{Body, Parts};
 use crate::load::single::{Kept, Passed, owned};
 use crate::load::stream::Stream;
@@ -19,6 +20,7 @@ use crate::scenario::Draw;
 /// tasks can be spawned on this thread.
 pub(in crate::load) async fn exchange(
     stream: Stream,
+    limit: Duration,
     parts: &Parts,
     draw: &Draw,
     passed: &mut Passed,
@@ -26,15 +28,17 @@ pub(in crate::load) async fn exchange(
     let request = parts
         .for_http2(draw)
         .map_err(|unfit| (Outcome::ProtocolError, unfit.to_string()))?;
-    keep_request(&mut passed.request, &request).await;
-    let lanes = open(stream, Rc::new(Clock::default()), 1)
+    let lanes = open_within(limit, stream, Rc::new(Clock::default()), 1)
         .await
         .map_err(|error| (error.outcome(), error.to_string()))?;
     let Connection { sender, watch } = &*lanes[0].connection;
+    keep_request(&mut passed.request, &request).await;
     let stream = watch.begin();
+    passed.sent = Some(monotonic());
     let response = sender.clone().send_request(request);
     let result = keep_response(&mut passed.response, response).await;
-    let (moments, _) = watch.finish(stream);
+    let (moments, done) = watch.finish(stream);
+    (passed.sent, passed.done) = (moments.sent, Some(done));
     result.map_err(|error| owned(&watch.failure(&moments, &error)))
 }
 
