@@ -15,6 +15,7 @@ mod keep;
 mod oracle;
 mod report;
 mod run;
+mod stage;
 mod verify;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -273,6 +273,7 @@ impl Histogram {
         fits.then_some(read).ok_or(DecodeError::Extremes)
     }
 
+    /// The buckets that are not empty, lowest first.
     fn buckets(&self) -> Cow<'_, [(u64, u64)]> {
         match &self.counts {
             Counts::None => Cow::Borrowed(&[]),

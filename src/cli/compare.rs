@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::CompareArgs;
 use super::failure::Failure;
 use super::keep::Keep;
+use super::stage::on_stage;
 use super::{Outcome, report};
 use crate::compare::Comparison;
 use crate::data;
@@ -12,7 +13,7 @@ use crate::placement::Placement;
 use crate::session::rounds::{self, Request};
 use crate::session::run::check_limits;
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, place};
+use crate::session::{Stage, Watcher, place};
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
@@ -59,25 +60,11 @@ async fn measure(
     placement: Option<Placement>,
     keep: &Keep,
 ) -> Result<Comparison, Failure> {
-    let shutdown =
-        Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
-    let progress = args.common.progress();
-    let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
     let folder = keep.folder();
-    let stage = Stage::set(
-        &request.arms,
-        placement,
-        folder.path(),
-        &shutdown,
-        &mut watch,
-    )
-    .await?;
-    let comparison = rounds::compare(&stage, request, folder, &shutdown, &mut watch).await;
-    let struck = stage.strike().await;
-    progress.finish();
-    let comparison = comparison?;
-    struck?;
-    Ok(comparison)
+    let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
+        rounds::compare(stage, request, folder, shutdown, watch).await
+    };
+    on_stage(&args.common, &request.arms, placement, folder.path(), work).await
 }
 
 fn outcome(comparison: &Comparison) -> Outcome {

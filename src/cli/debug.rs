@@ -1,32 +1,28 @@
 //! `tailmark run --debug`: one exchange, printed.
 
 use super::Outcome;
+use super::args::Common;
 use super::failure::Failure;
+use super::stage::on_stage;
 use crate::exchange::Outcome as Ended;
-use crate::session::Stage;
 use crate::session::debug::{Kept, Shown, exchange_once};
 use crate::session::run::Request;
-use crate::session::shutdown::Shutdown;
 use crate::units::{thousands, three_digits};
-
-use super::args::Common;
 
 /// Makes one exchange of `request` and prints it.
 pub(super) async fn debug(request: &Request, common: &Common) -> Result<Outcome, Failure> {
     let folder =
         tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
     let folder = folder.path();
-    let shutdown =
-        Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
-    let progress = common.progress();
-    let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
     let targets = std::slice::from_ref(&request.target);
-    let stage = Stage::set(targets, None, folder, &shutdown, &mut watch).await?;
-    let shown = exchange_once(&stage, request, folder, &shutdown, &mut watch).await;
-    let struck = stage.strike().await;
-    progress.finish();
-    let shown = shown?;
-    struck?;
+    let shown = on_stage(
+        common,
+        targets,
+        None,
+        folder,
+        async |stage, shutdown, watch| exchange_once(stage, request, folder, shutdown, watch).await,
+    )
+    .await?;
     common.print(&text(&shown))?;
     Ok(match shown.outcome {
         Ended::Ok => Outcome::Done,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::args::{EngineWord, HttpWord, RunArgs, Spacing};
 use super::failure::Failure;
 use super::keep::Keep;
+use super::stage::on_stage;
 use super::{Outcome, debug, report};
 use crate::archive::RUN_FILE;
 use crate::data;
@@ -17,7 +18,7 @@ use crate::run_record::RunRecord;
 use crate::scenario::{Arrivals, Connections, Http, LoadModel, Phase, Scenario, UrlRun};
 use crate::session::run::{Engine, Request, check_limits, run_once, workers};
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, place};
+use crate::session::{Stage, Watcher, place};
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
 use crate::units::Rate;
 
@@ -89,18 +90,11 @@ async fn measure(
     placement: Option<Placement>,
     folder: &Path,
 ) -> Result<RunRecord, Failure> {
-    let shutdown =
-        Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
-    let progress = args.common.progress();
-    let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
     let targets = std::slice::from_ref(&request.target);
-    let stage = Stage::set(targets, placement, folder, &shutdown, &mut watch).await?;
-    let record = run_once(&stage, request, folder, &shutdown, &mut watch).await;
-    let struck = stage.strike().await;
-    progress.finish();
-    let record = record?;
-    struck?;
-    Ok(record)
+    let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
+        run_once(stage, request, folder, shutdown, watch).await
+    };
+    on_stage(&args.common, targets, placement, folder, work).await
 }
 
 /// What a result folder is called, beside the time: a bare URL has no scenario to name.

@@ -83,6 +83,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Why there is no complete response where reading it failed.
+    pub(super) fn of_reading(error: &io::Error) -> Self {
+        match tls_failure(error) {
+            Some(words) => Self::Tls(words),
+            None => Self::Reset(error.to_string()),
+        }
+    }
+
     /// The outcome of its exchange, and why.
     pub(super) fn outcome(&self) -> (Outcome, &String) {
         match self {
@@ -174,11 +182,7 @@ impl Connection {
             }
             let fed = match outcome {
                 Err(error) => {
-                    let failure = match tls_failure(&error) {
-                        Some(words) => Failure::Tls(words),
-                        None => Failure::Reset(error.to_string()),
-                    };
-                    return Poll::Ready(self.fail(now, failure));
+                    return Poll::Ready(self.fail(now, Failure::of_reading(&error)));
                 }
                 Ok(()) if bytes.is_empty() => match self.reader.end() {
                     Ok(response) => Ok(Some(response)),

@@ -38,6 +38,7 @@ pub(super) struct Pacer {
     armed: Cell<u64>,
     /// How far ahead of a moment to wake for it, in nanoseconds.
     ahead: Cell<u64>,
+    /// What [`Pacer::spun`] tells.
     spun: Cell<u64>,
 }
 

@@ -14,7 +14,7 @@ use super::http_parts::Parts;
 use super::http1::response::Reader;
 use super::http1::{self, Failure, Room};
 use super::names::Names;
-use super::stream::{Stream, tls_failure};
+use super::stream::Stream;
 use super::{LoadError, Plan, http2};
 use crate::exchange::Outcome;
 use crate::scenario::Draw;
@@ -179,12 +179,7 @@ async fn by_http1(
         loop {
             let count = match reading.read(&mut buffer).await {
                 Ok(count) => count,
-                Err(error) => {
-                    return Err(match tls_failure(&error) {
-                        Some(words) => Failure::Tls(words),
-                        None => Failure::Reset(error.to_string()),
-                    });
-                }
+                Err(error) => return Err(Failure::of_reading(&error)),
             };
             let bytes = &buffer[..count];
             response.add(bytes);

@@ -259,22 +259,18 @@ impl Worker {
                     state.queue.next_planned(),
                 ];
                 let arrival = arrivals.into_iter().flatten().min();
-                let others = [
-                    Some(schedule.bounds(phase).1),
-                    state.deadlines.next(),
-                    packed.map(|_| now + PACKING_NS),
-                ];
-                let other = others.into_iter().flatten().min();
+                let others = [state.deadlines.next(), packed.map(|_| now + PACKING_NS)];
+                let phase_end = schedule.bounds(phase).1;
+                let other = others.into_iter().flatten().fold(phase_end, u64::min);
                 (arrival, other, rest)
             };
-            let absolute = |moment| self.clock.absolute(moment);
-            match (arrival, other) {
-                (Some(due), other) if rest == 0 && other.is_none_or(|other| due <= other) => {
-                    self.pacer.wait_closely(absolute(due)).await?;
+            match arrival.filter(|&due| due <= other) {
+                Some(due) if rest == 0 => {
+                    self.pacer.wait_closely(self.clock.absolute(due)).await?;
                 }
-                _ => {
-                    let next = arrival.into_iter().chain(other).min();
-                    self.pacer.wait(next.map_or(u64::MAX, absolute)).await?;
+                due => {
+                    let next = due.unwrap_or(other);
+                    self.pacer.wait(self.clock.absolute(next)).await?;
                 }
             }
         }
@@ -291,15 +287,15 @@ impl Worker {
     /// is not waited for.
     fn cut(&self, state: &State, cursor: &Cursor, now: u64) -> Option<u64> {
         let schedule = &self.plan.schedule;
-        let phases = self.plan.scenario.phases().iter().zip(&self.closed);
-        let mut measured = phases.filter(|(phase, _)| phase.is_measured());
-        let users = schedule.is_limited() && measured.any(|(_, closed)| closed.is_some());
         if cursor.peek().is_some() || state.users > 0 {
             return None;
         }
         if schedule.is_cut() {
             return Some(schedule.end());
         }
+        let phases = self.plan.scenario.phases().iter().zip(&self.closed);
+        let mut measured = phases.filter(|(phase, _)| phase.is_measured());
+        let users = schedule.is_limited() && measured.any(|(_, closed)| closed.is_some());
         users.then_some(now)
     }
 
