@@ -46,6 +46,12 @@ impl Document {
         self.text[start..].lines().next()
     }
 
+    /// One thing that is wrong at `place`, found later than by a walk: in a file that this one names, for example.
+    #[must_use]
+    pub fn problem(&self, place: Place, message: &str, hint: Option<&str>) -> Problems {
+        Problems::new(self, vec![problem::Finding::new(place, message, hint)])
+    }
+
     /// The node that the file consists of.
     #[must_use]
     pub fn root(&self) -> &Node {
@@ -77,6 +83,13 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Default for Place {
+    /// Where every file begins.
+    fn default() -> Self {
+        Self { line: 1, column: 1 }
+    }
+}
+
 /// A value and the place of its first character.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -101,7 +114,7 @@ impl Node {
     /// What an empty file consists of.
     fn nothing() -> Self {
         Self {
-            place: Place { line: 1, column: 1 },
+            place: Place::default(),
             kind: Kind::Null,
             text: String::new(),
         }

@@ -15,6 +15,7 @@ use crate::ledger::PhaseTally;
 use crate::run_record::resources::Resources;
 use crate::scenario::LoadModel;
 use crate::units::Quantile;
+pub use crate::validity::RowsEnded;
 use crate::validity::{Measured, Validity, judge};
 use crate::windows::Window;
 
@@ -163,6 +164,10 @@ pub struct Generator {
     pub placement: Option<String>,
     /// What it ran out of, in words.
     pub ran_out: Option<String>,
+    /// The feeder whose rows ended the run, where they did.
+    pub rows_ended: Option<RowsEnded>,
+    /// Whether arrivals waited because too many walks were in progress.
+    pub walks_full: bool,
 }
 
 /// The first failure of its kind.
@@ -174,8 +179,10 @@ pub struct Failure {
     pub step: String,
     /// Its outcome, in words.
     pub outcome: String,
-    /// What was asked and what came, without headers and bodies, which may hold secrets.
+    /// What was asked and what came, without what may be secret.
     pub what: String,
+    /// The response's status, its head without secrets, and the beginning of its body, as far as there was one.
+    pub response: Option<String>,
 }
 
 /// What a target's own audit of its data found.
@@ -365,6 +372,14 @@ impl Measured for Judged<'_> {
     fn busiest_worker(&self) -> Option<(usize, f64)> {
         self.record.generator.busiest_worker
     }
+    fn rows_ended(&self) -> Option<RowsEnded> {
+        self.record.generator.rows_ended.clone()
+    }
+
+    fn walks_full(&self) -> bool {
+        self.record.generator.walks_full
+    }
+
     fn ran_out(&self) -> Option<String> {
         self.record.generator.ran_out.clone()
     }

@@ -285,16 +285,8 @@ fn the_shipped_scenarios_say_what_they_promise() {
 fn rendered(scenario: &Scenario, flow: usize, arrival: u64) -> String {
     let mut text = String::new();
     for (step, index) in scenario.flows()[flow].steps.iter().zip(0..) {
-        let draw = Draw {
-            seed: scenario.seed(),
-            arrival,
-            step: index,
-        };
-        let show = |template: &tailmark::scenario::Template| {
-            let mut out = Vec::new();
-            template.render(&draw, &mut out);
-            String::from_utf8(out).unwrap()
-        };
+        let draw = Draw::new(scenario.seed(), arrival, index);
+        let show = |template: &tailmark::scenario::Template| template.show(&draw);
         let request = &step.request;
         text += &format!(
             "{}: {} {}\n",
@@ -308,7 +300,7 @@ fn rendered(scenario: &Scenario, flow: usize, arrival: u64) -> String {
         if let Some(body) = &request.body {
             text += &format!("  {}\n", show(body));
         }
-        text += &format!("  expects {}\n", step.expect);
+        text += &format!("  expects {}\n", step.inspection.status);
     }
     text
 }
@@ -351,7 +343,7 @@ proptest! {
         let body = scenario.flows()[0].steps[0].request.body.as_ref().unwrap();
         let render = || {
             let mut out = Vec::new();
-            body.render(&Draw { seed, arrival, step: 3 }, &mut out);
+            body.render(&Draw::new(seed, arrival, 3), &mut out).unwrap();
             out
         };
         let parsed: serde_json::Value = serde_json::from_slice(&render()).unwrap();
@@ -366,7 +358,7 @@ proptest! {
         // What is no path was refused; what was not must be one.
         if let Ok(scenario) = Scenario::parse("f.yaml", text.as_bytes()) {
             let mut out = Vec::new();
-            scenario.flows()[0].steps[0].request.path.render(&Draw { seed: 1, arrival, step: 0 }, &mut out);
+            scenario.flows()[0].steps[0].request.path.render(&Draw::new(1, arrival, 0), &mut out).unwrap();
             let path = http::uri::PathAndQuery::try_from(out.as_slice()).unwrap();
             prop_assert_eq!(path.as_str().as_bytes(), out.as_slice());
         }

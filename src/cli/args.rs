@@ -241,6 +241,9 @@ pub(super) struct RunArgs {
     /// Make one exchange and print it, without load
     #[arg(long, conflicts_with_all = ["json", "output"])]
     pub(super) debug: bool,
+    /// Do not walk through each flow once before the load
+    #[arg(long)]
+    pub(super) no_preflight: bool,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
@@ -282,6 +285,9 @@ pub(super) struct CompareArgs {
     pub(super) order_seed: Option<u64>,
     #[command(flatten)]
     pub(super) placing: Placing,
+    /// Do not walk through each flow once before each load
+    #[arg(long)]
+    pub(super) no_preflight: bool,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]

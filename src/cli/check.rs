@@ -35,7 +35,7 @@ fn describe(file: &Path) -> Result<String, DataError> {
             .collect();
         return Ok(format!("ok, targets {}", names.join(", ")));
     }
-    let scenario = data::scenario(file)?;
+    let (scenario, _) = data::given(data::scenario(file)?)?;
     let phases: Vec<&str> = scenario
         .phases()
         .iter()

@@ -36,9 +36,12 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     let outputs = report::Outputs::open(&args.saving.output)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
     let (scenario, target) = what(&args, targets.as_ref())?;
+    let (scenario, given) = data::given(scenario)?;
     let subject = args.watch.as_deref().map(subject).transpose()?;
     let request = Request {
         scenario,
+        given,
+        preflight: !args.no_preflight,
         access: args.access.read(&[&target])?,
         target,
         at_most: args.requests,

@@ -17,7 +17,7 @@ use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::MemorySeries;
 use crate::run_record::{Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity};
-use crate::scenario::{Draw, LoadModel, Scenario};
+use crate::scenario::{LoadModel, Scenario};
 use crate::stats::fewest;
 use crate::units::{Quantile, mib, thousands, three_digits};
 use crate::validity::State;
@@ -103,24 +103,17 @@ impl<'a> View<'a> {
             .scenario
             .as_ref()
             .and_then(|scenario| scenario.flows().first()?.steps.first());
-        let Some(request) = step
-            .map(|step| &step.request)
-            .filter(|request| request.path.constant().is_some())
+        let request = step.map(|step| &step.request);
+        let Some((request, path)) =
+            request.and_then(|request| Some((request, request.path.constant()?)))
         else {
             return on_target();
         };
-        let mut path = Vec::new();
-        let any = Draw {
-            seed: record.scenario.seed,
-            arrival: 0,
-            step: 0,
-        };
-        request.path.render(&any, &mut path);
         format!(
             "{} {}{}",
             request.method,
             origin(&record.target.url),
-            String::from_utf8_lossy(&path)
+            String::from_utf8_lossy(path)
         )
     }
 
@@ -336,7 +329,7 @@ impl<'a> View<'a> {
                 for (&status, &count) in tally
                     .statuses
                     .iter()
-                    .filter(|(status, _)| !step.expect.contains(**status))
+                    .filter(|(status, _)| !step.inspection.status.contains(**status))
                 {
                     *unexpected.entry(status).or_default() += count;
                 }

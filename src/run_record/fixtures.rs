@@ -200,7 +200,8 @@ impl Walked {
             let last = step + 1 == steps || exchange.outcome != Outcome::Ok;
             let end = last.then_some(WalkEnd {
                 arrival: arrival.due,
-                phase_end: schedule.bounds(phase).1,
+                home: phase,
+                kept_up_by: schedule.bounds(phase).1,
             });
             self.ledger.phases[phase].due += 1;
             self.ledger
@@ -235,6 +236,7 @@ impl Walked {
                 step: format!("{}/{}", flow.name, step.name),
                 outcome: outcome.words().into(),
                 what: format!("{} /{} → {words}", step.request.method, asked.arrival),
+                response: None,
             },
         ));
     }
@@ -360,6 +362,8 @@ fn generator() -> Generator {
         memory_peak_bytes: Some(14 << 20),
         placement: Some("generator 3, target 1-2, stores 0".into()),
         ran_out: None,
+        rows_ended: None,
+        walks_full: false,
     }
 }
 

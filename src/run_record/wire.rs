@@ -238,6 +238,17 @@ struct WireGenerator {
     memory_peak_bytes: Option<u64>,
     placement: Option<String>,
     ran_out: Option<String>,
+    #[serde(default)]
+    rows_ended: Option<WireRowsEnded>,
+    #[serde(default)]
+    walks_full: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireRowsEnded {
+    feeder: String,
+    rows: u64,
+    is_failure: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -287,6 +298,8 @@ struct WireFailure {
     step: String,
     outcome: String,
     what: String,
+    #[serde(default)]
+    response: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -350,6 +363,16 @@ impl WireRecord {
                 memory_peak_bytes: record.generator.memory_peak_bytes,
                 placement: record.generator.placement.clone(),
                 ran_out: record.generator.ran_out.clone(),
+                rows_ended: record
+                    .generator
+                    .rows_ended
+                    .as_ref()
+                    .map(|ended| WireRowsEnded {
+                        feeder: ended.feeder.clone(),
+                        rows: ended.rows,
+                        is_failure: ended.is_failure,
+                    }),
+                walks_full: record.generator.walks_full,
             },
             resources: WireResources::new(&record.resources, record.cpu_per_1k_ns()),
             validity: WireValidity::new(&record.validity),
@@ -362,6 +385,7 @@ impl WireRecord {
                     step: failure.step.clone(),
                     outcome: failure.outcome.clone(),
                     what: failure.what.clone(),
+                    response: failure.response.clone(),
                 })
                 .collect(),
             audits: record.audits.iter().map(WireAudit::new).collect(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::calls;
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
@@ -19,7 +20,7 @@ use crate::run_record::resources::Resources;
 use crate::run_record::{
     FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
-use crate::scenario::{Http, Scenario};
+use crate::scenario::{Given, Http, Known, Scenario};
 use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
@@ -32,6 +33,10 @@ use crate::validity::Validity;
 pub struct Request {
     /// The scenario.
     pub scenario: Scenario,
+    /// What it was given.
+    pub given: Given,
+    /// Whether each flow is walked through once before the load.
+    pub preflight: bool,
     /// The target.
     pub target: TargetSpec,
     /// How it is reached.
@@ -80,9 +85,18 @@ pub async fn run_once(
     }
 
     let (started, _) = machine::utc_now();
-    let measured = {
+    let (measured, answered) = {
         let _confined = stage.confine(|placement| &placement.generator)?;
-        measure(request, &target, probe.as_ref(), shutdown, watch).await?
+        let (plan, answered) = plan(request, &target, shutdown, watch).await?;
+        let ends = Ends {
+            known: plan.known().clone(),
+            route: plan.route.clone(),
+            host: plan.host.clone(),
+        };
+        let measured = measure(request, plan, probe.as_ref(), shutdown, watch).await;
+        // Whatever came of the load, an interrupt included.
+        ends.teardown(&request.scenario, watch).await;
+        (measured?, answered)
     };
     let resources = match probe {
         Some(probe) => {
@@ -103,7 +117,7 @@ pub async fn run_once(
     watch(Event::Step(&format!("auditing and stopping {}", spec.name)));
     record
         .audits
-        .extend(target.audit(&record.audit_counts()).await?);
+        .extend(target.audit(&record.audit_counts(&answered)).await?);
     record.target.exit = target.stop().await?.map(|exit| exit.to_string());
     if let Some(stores) = stage.stores_for(spec) {
         record.environment.stores = stores.settings();
@@ -146,16 +160,68 @@ struct Measured {
     throttled_ns: Option<u64>,
 }
 
-async fn measure(
+/// What the calls after a load need.
+struct Ends {
+    known: Known,
+    route: Route,
+    host: HeaderValue,
+}
+
+impl Ends {
+    /// Makes the calls after a load. That one is not as expected takes nothing from what was measured.
+    async fn teardown(&self, scenario: &Scenario, watch: Watcher<'_>) {
+        let torn = calls::teardown(scenario, &self.known, &self.route, &self.host).await;
+        if let Err(error) = torn {
+            watch(Event::Warning(&error.to_string()));
+        }
+    }
+}
+
+/// What is to be sent, after the calls before a load have been made and each flow was walked through once; and the steps
+/// that were answered in that, with which status.
+async fn plan(
     request: &Request,
     target: &Target,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<(Plan, Vec<(String, u16)>), SessionError> {
+    let scenario = Arc::new(request.scenario.clone());
+    let route = route(target, &request.access, scenario.connections().http)?;
+    let host = host(target);
+    let mut given = request.given.clone();
+    if !scenario.setup().is_empty() {
+        watch(Event::Step("making the set-up calls"));
+        let setup = calls::setup(&scenario, &mut given.known, &route, &host);
+        shutdown.unless_requested(setup).await??;
+    }
+    let ends = Ends {
+        known: given.known.clone(),
+        route: route.clone(),
+        host: host.clone(),
+    };
+    let plan = Plan::new(scenario, given, route, host)?;
+    if !request.preflight {
+        return Ok((plan, Vec::new()));
+    }
+    watch(Event::Step("walking through each flow once"));
+    let preflight = shutdown.unless_requested(calls::preflight(&plan)).await;
+    match preflight.map_err(SessionError::from).flatten() {
+        Ok(answered) => Ok((plan, answered)),
+        Err(error) => {
+            ends.teardown(&request.scenario, watch).await;
+            Err(error)
+        }
+    }
+}
+
+async fn measure(
+    request: &Request,
+    mut plan: Plan,
     probe: Option<&Probe>,
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<Measured, SessionError> {
-    let scenario = Arc::new(request.scenario.clone());
-    let route = route(target, &request.access, scenario.connections().http)?;
-    let mut plan = Plan::new(Arc::clone(&scenario), route, host(target));
+    let scenario = Arc::clone(&plan.scenario);
     plan.engine = request.engine;
     if let Some(arrivals) = request.at_most {
         plan = plan.at_most(arrivals);
@@ -338,6 +404,8 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
         connections: loaded.connections,
         generator: Generator {
             memory_peak_bytes: machine::own_memory_peak(),
+            rows_ended: loaded.rows_ended,
+            walks_full: loaded.walks_full,
             ..loaded.generator
         },
         resources: Resources::default(),

@@ -12,7 +12,8 @@ use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally, StepTally};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
-    Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RunRecord, Traffic,
+    Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RowsEnded, RunRecord,
+    Traffic,
 };
 use crate::windows::Window;
 
@@ -83,6 +84,12 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
             memory_peak_bytes: wire.generator.memory_peak_bytes,
             placement: wire.generator.placement,
             ran_out: wire.generator.ran_out,
+            rows_ended: wire.generator.rows_ended.map(|ended| RowsEnded {
+                feeder: ended.feeder,
+                rows: ended.rows,
+                is_failure: ended.is_failure,
+            }),
+            walks_full: wire.generator.walks_full,
         },
         resources: resources(wire.resources),
         failures: wire.failures.into_iter().map(failure).collect(),
@@ -406,6 +413,7 @@ fn failure(wire: WireFailure) -> Failure {
         step: wire.step,
         outcome: wire.outcome,
         what: wire.what,
+        response: wire.response,
     }
 }
 
