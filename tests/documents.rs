@@ -200,7 +200,7 @@ fn hostile_files_are_refused_quickly() {
                 "'${x}',\n".repeat(90_000)
             ))
             .into_bytes(),
-            "unknown function `x`",
+            "unknown name `x`",
         ),
         (
             b"x: &a [*a]".to_vec(),

@@ -133,6 +133,9 @@ impl From<SessionError> for Failure {
             SessionError::Load(LoadError::Limit(error)) => {
                 Self::said(&error.to_string(), error.hint())
             }
+            SessionError::NotAsExpected(error) => {
+                Self::said(&error.to_string(), Some(error.hint().into()))
+            }
             error => Self::said(&chain(&error), None),
         }
     }

@@ -21,6 +21,7 @@ use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, Watcher, place};
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
 use crate::units::Rate;
+use crate::validity::State;
 
 /// The rate of a bare URL: enough for a p99 in ten seconds, and harmless to any server.
 const URL_RATE: u64 = 100;
@@ -116,6 +117,8 @@ fn outcome(record: &RunRecord) -> Outcome {
     match (record.interrupted, ok) {
         (true, _) => Outcome::Interrupted,
         (false, 0) => Outcome::NothingMeasured,
+        // The rest of what was planned was not measured at all.
+        _ if record.validity.state == State::DataExhausted => Outcome::NothingMeasured,
         (false, _) => Outcome::Done,
     }
 }

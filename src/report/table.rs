@@ -289,6 +289,18 @@ impl<'a> View<'a> {
         for failure in self.record.failures.iter().filter(|_| verbose) {
             let kind = format!("{} in {}", failure.outcome, failure.step);
             page.labelled("first", &[&kind, &failure_line(failure)]);
+            let response = failure
+                .response
+                .iter()
+                .flat_map(|response| response.lines());
+            for line in response.take(RESPONSE_LINES) {
+                // What comes from a server must not command the terminal.
+                let fit = |c: char| if c.is_control() { ' ' } else { c };
+                page.labelled(
+                    "",
+                    &[&format!("< {}", line.chars().map(fit).collect::<String>())],
+                );
+            }
         }
     }
 
@@ -418,6 +430,9 @@ fn memory_line(kind: &str, series: &MemorySeries) -> String {
         figure(series.peak_bytes)
     )
 }
+
+/// Lines of a response that are shown where somebody wants to see more.
+const RESPONSE_LINES: usize = 16;
 
 fn failure_line(failure: &Failure) -> String {
     format!("{} {}", moment(failure.at_ns), failure.what)

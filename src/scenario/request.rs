@@ -210,7 +210,10 @@ fn method_and_path<'d>(
             Some((method?, path?, "path"))
         }
         (None, None) => {
-            let mut keys = METHOD_KEYS.iter().map(|(key, _)| *key).chain(["method"]);
+            let mut keys = METHOD_KEYS
+                .iter()
+                .map(|(key, _)| *key)
+                .chain(["method", "think", "steps"]);
             if keys.any(|key| walk.misspelt(fields, key)) {
                 return None;
             }

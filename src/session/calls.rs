@@ -115,7 +115,7 @@ impl fmt::Display for NotAsExpected {
         write!(f, "{}: {step}: {}: {words}", self.what, outcome.words())?;
         for (mark, kept) in [('>', request), ('<', response)] {
             for line in kept.lines(MOST_LINES) {
-                write!(f, "\n  {mark} {line}")?;
+                write!(f, "\n{}", format!("  {mark} {line}").trim_end())?;
             }
         }
         Ok(())

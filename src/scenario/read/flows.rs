@@ -16,7 +16,8 @@ const STEP_KEYS: Keys = Keys::new(
         "name", "get", "post", "put", "patch", "delete", "head", "options", "method", "path",
         "headers", "body", "json", "form", "checks", "capture", "if", "repeat",
     ],
-    &[],
+    // Keys of other items, which a misspelt key may have meant.
+    &["think", "steps"],
 );
 const GROUP_KEYS: Keys = Keys::new(&["steps", "if", "repeat"], &[]);
 const THINK_KEYS: Keys = Keys::new(&["think"], &[]);
@@ -43,7 +44,7 @@ pub(super) fn read<'d>(
     let entries = walk.named(node, "`flows`")?;
     if entries
         .iter()
-        .map(|(_, flow)| steps_of(flow, 0))
+        .map(|(_, flow)| steps_of(flow))
         .sum::<usize>()
         > MAX_STEPS
     {
@@ -61,18 +62,18 @@ pub(super) fn read<'d>(
     (flows.len() == entries.len()).then_some(flows)
 }
 
-/// How many items all the lists in a flow, or in a group of its steps, have.
-fn steps_of(node: &Node, depth: usize) -> usize {
+/// How many steps a flow, or a group of them, has.
+fn steps_of(node: &Node) -> usize {
     let Kind::Map(fields) = &node.kind else {
         return 0;
     };
-    let lists = fields.iter().map(|(_, value)| match &value.kind {
-        Kind::Seq(items) if depth == 0 => {
-            items.len() + items.iter().map(|item| steps_of(item, 1)).sum::<usize>()
-        }
-        _ => value.items(),
-    });
-    lists.sum()
+    let lists = fields.iter().filter(|(key, _)| key.text == "steps");
+    lists
+        .map(|(_, list)| match &list.kind {
+            Kind::Seq(items) => items.len() + items.iter().map(steps_of).sum::<usize>(),
+            _ => 0,
+        })
+        .sum()
 }
 
 /// What is collected of a flow on the way through its items.
@@ -102,7 +103,13 @@ fn flow<'d>(
     names.variables.clear();
     names.captured.clear();
     names.later.clear();
-    let variables = optional(fields.get("vars"), (), |node| variables(walk, node, names));
+    let variables = optional(fields.get("vars"), (), |node| {
+        let read = variables(walk, node, names);
+        if read.is_none() {
+            names.accept_variables(node);
+        }
+        read
+    });
     let nodes = walk.required(fields, &format!("flow `{}`", name.text), "steps")?;
     let nodes = walk.list(nodes, "`steps`")?;
     names.later = nodes.iter().flat_map(captures_of).collect();
@@ -427,6 +434,28 @@ fn variables<'d>(walk: &mut Walk<'d>, node: &'d Node, names: &mut Names) -> Opti
     }
     names.of_walk = false;
     complete
+}
+
+impl Names {
+    /// Makes known what was refused, so that using it is no problem of its own.
+    fn accept_variables(&mut self, node: &Node) {
+        let Kind::Map(entries) = &node.kind else {
+            return;
+        };
+        for (key, _) in entries {
+            if !self
+                .variables
+                .iter()
+                .any(|(known, _)| known.name == key.text)
+            {
+                let used = NameUse {
+                    used: true,
+                    ..NameUse::new(&key.text)
+                };
+                self.variables.push((used, Vec::new()));
+            }
+        }
+    }
 }
 
 /// The longest value of a variable, others spelt out: a variable is a key or a name, not a body.
