@@ -52,6 +52,15 @@ impl Document {
         Problems::new(self, vec![problem::Finding::new(place, message, hint)])
     }
 
+    /// How many bytes of the text stand before `place`.
+    #[must_use]
+    pub fn offset(&self, place: Place) -> usize {
+        let start = self.lines.get(place.line - 1).copied().unwrap_or(self.text.len());
+        let line = self.line(place.line).unwrap_or("");
+        let before = line.char_indices().nth(place.column - 1);
+        start + before.map_or(line.len(), |(at, _)| at)
+    }
+
     /// The node that the file consists of.
     #[must_use]
     pub fn root(&self) -> &Node {

@@ -10,6 +10,7 @@ mod inspect;
 mod phase;
 mod read;
 mod request;
+mod secrets;
 mod select;
 mod status;
 mod template;
@@ -39,6 +40,7 @@ pub struct Scenario {
     file_name: String,
     digest: String,
     text: String,
+    public_text: String,
     why: Option<String>,
     seed: u64,
     timeout: Duration,
@@ -154,6 +156,7 @@ impl Scenario {
         Ok(Self {
             file_name: file_name.to_owned(),
             digest: hex(&Sha256::digest(text)),
+            public_text: secrets::without_secrets(&document),
             text: document.text().to_owned(),
             why: content.why,
             seed: content.seed,
@@ -223,6 +226,12 @@ impl Scenario {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The file's text without the credentials that were written into it, for records and reports.
+    #[must_use]
+    pub fn public_text(&self) -> &str {
+        &self.public_text
     }
 
     /// The file's text.

@@ -235,6 +235,58 @@ fn hostile_files_are_refused_quickly() {
 }
 
 #[test]
+fn hostile_files_are_refused_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |yaml, k| {
+        let before = k - 1;
+        yaml + &format!("a{k}: &a{k} [*a{before}, *a{before}]\n")
+    });
+    let doubling: String = (1..60)
+        .map(|k| format!("v{k}: '${{v{}}}${{v{}}}', ", k - 1, k - 1))
+        .collect();
+    for (name, bytes) in [
+        ("bomb", bomb.into_bytes()),
+        ("deep", vec![b'['; 100_000]),
+        ("huge", vec![b'a'; 100 << 20]),
+        ("latin", b"tailmark: 1\nwhy: caf\xe9\n".to_vec()),
+        ("many", lines(70_000, "1")),
+        (
+            "doubling",
+            completed(&format!(
+                "flows: {{ f: {{ vars: {{ v0: a, {doubling} }}, steps: [get: '/${{v59}}'] }} }}\n"
+            ))
+            .into_bytes(),
+        ),
+        (
+            "pattern",
+            completed("flows: { f: { steps: [{ get: /, checks: { body: { matches: '((a{500}){500}){500}' } } }] } }\n")
+                .into_bytes(),
+        ),
+        (
+            "deep-path",
+            completed(&format!(
+                "flows: {{ f: {{ steps: [{{ get: /, capture: {{ a: '${}' }} }}] }} }}\n",
+                "[?(@".repeat(50_000)
+            ))
+            .into_bytes(),
+        ),
+    ] {
+        let file = folder.path().join(format!("{name}.yaml"));
+        fs::write(&file, bytes).unwrap();
+        // All of the address space is bounded, which is more than the memory in use.
+        let checked = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 262144 && exec \"$0\" check \"$1\""])
+            .arg(env!("CARGO_BIN_EXE_tailmark"))
+            .arg(&file)
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(2), "{name}: {words}");
+        assert!(words.starts_with("error: "), "{name}: {words}");
+    }
+}
+
+#[test]
 fn every_example_of_the_reference_is_a_scenario() {
     let reference = fs::read_to_string(folder("scenarios/README.md")).unwrap();
     let examples: Vec<_> = reference

@@ -475,7 +475,7 @@ cookies: true
 flows:
   f:
     steps:
-      - { name: a, get: "/a/${env.TAILMARK_TEST_SECRET}?x=1", headers: { authorization: "Basic ${env.TAILMARK_TEST_SECRET}" } }
+      - { name: a, get: "/a/${env.TAILMARK_TEST_SECRET}?x=1", headers: { authorization: "Basic ${env.TAILMARK_TEST_SECRET}", proxy-authorization: Basic written-out } }
       - { name: b, post: /b, json: { password: "${env.TAILMARK_TEST_SECRET}" }, checks: { json: { $.ok: true } } }
 "#;
     // It tells everything that it was told.
@@ -504,7 +504,7 @@ flows:
             ));
         }
         for text in texts {
-            for secret in ["open sesame", "open%20sesame", "sesame-street"] {
+            for secret in ["open sesame", "open%20sesame", "sesame-street", "written-out"] {
                 assert!(!text.contains(secret), "{secret} in {text}");
             }
         }

@@ -61,7 +61,7 @@ impl Request {
                 name: self.scenario.name().into(),
                 digest: self.scenario.digest().into(),
                 seed: self.scenario.seed(),
-                text: self.scenario.text().into(),
+                text: self.scenario.public_text().into(),
             },
             order_seed: self.order_seed,
             phase: phase.name.clone(),

@@ -388,7 +388,7 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
             name: scenario.name().into(),
             digest: scenario.digest().into(),
             seed: scenario.seed(),
-            text: scenario.text().into(),
+            text: scenario.public_text().into(),
         },
         target: TargetIdentity::default(),
         flows: scenario

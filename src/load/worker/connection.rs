@@ -289,7 +289,7 @@ impl Worker {
                     outcome: Outcome::Timeout,
                     status: None,
                     words: &"no complete response in time",
-                    content: None,
+                    response: None,
                 };
                 self.absorb(state, flight, &ending);
             }

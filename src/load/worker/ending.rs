@@ -10,7 +10,7 @@ use crate::load::http1::Answer;
 use crate::load::link::Link;
 use crate::load::queue::Job;
 use crate::run_record::Failure;
-use crate::scenario::{Content, Next, Step, Unmet};
+use crate::scenario::{Next, Unmet};
 use crate::schedule::Closed;
 use crate::units::nanoseconds;
 
@@ -22,8 +22,8 @@ pub(super) struct Ending<'a> {
     pub(super) status: Option<u16>,
     /// What to tell of it if it is the first of its kind.
     pub(super) words: &'a dyn fmt::Display,
-    /// The response, as far as it was kept.
-    pub(super) content: Option<&'a Content>,
+    /// The response as it is shown, where it is to be remembered.
+    pub(super) response: Option<String>,
 }
 
 impl<'a> Ending<'a> {
@@ -35,7 +35,7 @@ impl<'a> Ending<'a> {
             outcome,
             status: None,
             words,
-            content: None,
+            response: None,
         }
     }
 }
@@ -50,16 +50,12 @@ impl Worker {
         flight: &mut Flight,
         answer: &Answer,
     ) {
-        let step = self.plan.step(flight);
-        // Taken out of its slot, since all of the state is needed for what follows.
-        let link = state.slots[id].link.take();
-        let content = link.as_ref().map(Link::content);
         let failed;
         let (outcome, status, words): (_, _, &dyn fmt::Display) = match &answer.result {
             Ok(status) => {
-                failed = self.inspect(state, flight, step, *status, content);
+                failed = self.inspect(state, id, flight, *status);
                 match &failed {
-                    None if step.inspection.status.contains(*status) => {
+                    None if self.plan.step(flight).inspection.status.contains(*status) => {
                         (Outcome::Ok, Some(*status), status)
                     }
                     None => (Outcome::StatusError, Some(*status), status),
@@ -71,34 +67,41 @@ impl Worker {
                 (outcome, None, words)
             }
         };
+        let response = match status {
+            Some(status) if outcome != Outcome::Ok => self.shown(state, id, outcome, status),
+            _ => None,
+        };
         let ending = Ending {
             sent: answer.sent,
             done: answer.done,
             outcome,
             status,
             words,
-            content,
+            response,
         };
         self.absorb(state, *flight, &ending);
-        state.slots[id].link = link;
     }
 
-    /// Keeps the cookies of a response; checks one with an expected status, and captures from it.
+    /// Keeps the cookies of the response on link `id`; checks one with an expected status, and captures from it.
     fn inspect(
         &self,
         state: &mut State,
+        id: usize,
         flight: &mut Flight,
-        step: &Step,
         status: u16,
-        content: Option<&Content>,
     ) -> Option<Unmet> {
-        let content = content?;
-        let (plan, memory) = (&self.plan, &mut state.memory);
+        let (plan, step) = (&self.plan, self.plan.step(flight));
+        let looks = step.inspection.keep().anything() && step.inspection.status.contains(status);
+        if !looks && !step.request.cookies {
+            return None;
+        }
+        let State { slots, memory, .. } = state;
+        let content = slots[id].link.as_ref()?.content();
         if step.request.cookies {
             let request = &plan.requests[flight.flow][flight.job.at.step as usize];
             memory.keep_cookies(plan, &self.clock, &mut flight.job, request, content);
         }
-        if !step.inspection.keep().anything() || !step.inspection.status.contains(status) {
+        if !looks {
             return None;
         }
         let captured = if step.inspection.captures_anything() {
@@ -108,6 +111,14 @@ impl Worker {
             &mut []
         };
         step.inspection.inspect(content, captured).err()
+    }
+
+    /// The response on link `id` as it is shown, if it is the first of its kind.
+    #[cold]
+    fn shown(&self, state: &State, id: usize, outcome: Outcome, status: u16) -> Option<String> {
+        let first = !state.failures.iter().any(|(known, _)| *known == outcome);
+        let link = state.slots[id].link.as_ref().filter(|_| first)?;
+        Some(self.plan.given.known.conceal(&link.content().show(status)))
     }
 
     /// Takes an exchange into the ledger, and puts the walk's next step into the queue.
@@ -240,10 +251,7 @@ impl Worker {
                 "{} {path} → {}",
                 step.request.method, ending.words
             )),
-            response: ending
-                .status
-                .zip(ending.content)
-                .map(|(status, content)| known.conceal(&content.show(status))),
+            response: ending.response.clone(),
         };
         state.failures.push((outcome, failure));
     }
@@ -277,7 +285,7 @@ impl Worker {
                 outcome,
                 status: None,
                 words: &"the run ended",
-                content: None,
+                response: None,
             };
             self.absorb(state, flight, &ending);
         }
