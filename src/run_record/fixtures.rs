@@ -259,6 +259,7 @@ impl Walked {
         let mut record = RunRecord {
             started: "2026-11-23T07:41:00Z".into(),
             interrupted: false,
+            ended_by: None,
             scenario: ScenarioIdentity {
                 name: name.into(),
                 digest: scenario.digest().into(),
@@ -289,6 +290,7 @@ impl Walked {
                 .collect(),
             audits: Vec::new(),
             validity: Validity::default(),
+            thresholds: Vec::new(),
             environment: environment(),
         };
         record.judge();

@@ -318,6 +318,7 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
     RunRecord {
         started,
         interrupted: loaded.stopped,
+        ended_by: None,
         scenario: ScenarioIdentity {
             name: scenario.name().into(),
             digest: scenario.digest().into(),
@@ -344,6 +345,7 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
         failures: loaded.failures,
         audits: Vec::new(),
         validity: Validity::default(),
+        thresholds: Vec::new(),
         environment,
     }
 }
