@@ -9,7 +9,7 @@
 //!
 //! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`exchange`],
 //!   [`histogram`], [`windows`], [`threshold`] (what must hold), [`scenario`], [`target_spec`], [`schedule`], [`event`],
-//!   [`ledger`], [`stats`], [`run_record`], [`compare`], [`report`], [`script`],
+//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`report`], [`script`],
 //!   [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`probe`]
 //!   (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
@@ -24,6 +24,7 @@ pub mod document;
 pub mod event;
 pub mod exchange;
 pub mod histogram;
+pub mod judgement;
 pub mod ledger;
 pub mod load;
 pub mod machine;

@@ -8,6 +8,7 @@ mod request;
 mod select;
 mod status;
 mod template;
+mod thresholds;
 mod url;
 
 use std::time::Duration;
@@ -16,12 +17,14 @@ use sha2::{Digest, Sha256};
 
 use crate::document::{Document, Problems, Walk};
 use crate::random::{self, Stream};
+use crate::threshold::Threshold;
 
 pub use phase::{Arrivals, LoadModel, Phase};
 pub use request::RequestTemplate;
 pub use select::SelectError;
 pub use status::StatusSet;
 pub use template::{Draw, Template};
+pub use thresholds::ThresholdError;
 pub use url::UrlRun;
 
 /// A scenario: flows with weights, and phases end to end on one time axis.
@@ -37,6 +40,7 @@ pub struct Scenario {
     flows: Vec<Flow>,
     total_weight: u64,
     phases: Vec<Phase>,
+    thresholds: Vec<Threshold>,
 }
 
 /// A weighted sequence of steps.
@@ -163,6 +167,7 @@ impl Scenario {
                 .sum(),
             flows: content.flows,
             phases: content.phases,
+            thresholds: content.thresholds,
         })
     }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The core, in order: each module uses only modules before it.
-const CORE: [&str; 20] = [
+const CORE: [&str; 21] = [
     "units",
     "random",
     "placement",
@@ -27,6 +27,7 @@ const CORE: [&str; 20] = [
     "ledger",
     "stats",
     "run_record",
+    "judgement",
     "compare",
     "report",
     "script",

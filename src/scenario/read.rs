@@ -1,6 +1,7 @@
 //! From the tree of a scenario file to a scenario: keys, defaults and bounds.
 
 mod phases;
+mod thresholds;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::status::StatusSet;
 use super::template::without_slots;
 use super::{Connections, Flow, Http, LoadModel, Open, Phase, Step, request};
 use crate::document::{Fields, Keys, Kind, Node, Place, Walk, is_name};
+use crate::threshold::Threshold;
 use crate::units::thousands;
 
 const FILE_KEYS: Keys = Keys::new(
@@ -20,8 +22,9 @@ const FILE_KEYS: Keys = Keys::new(
         "headers",
         "flows",
         "phases",
+        "thresholds",
     ],
-    &["feeders", "setup", "thresholds"],
+    &["feeders", "setup"],
 )
 .with_extensions();
 const CONNECTION_KEYS: Keys = Keys::new(
@@ -76,6 +79,7 @@ pub(super) struct Content {
     pub(super) connections: Connections,
     pub(super) flows: Vec<Flow>,
     pub(super) phases: Vec<Phase>,
+    pub(super) thresholds: Vec<Threshold>,
 }
 
 pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content> {
@@ -100,6 +104,12 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
     let connections = optional(fields.get("connections"), usual, |node| {
         connections(walk, node, usual)
     });
+    // Without flows and phases nobody knows what thresholds may name.
+    let named = flows.as_deref().zip(phases.as_deref());
+    let thresholds = fields.get("thresholds").zip(named);
+    let thresholds = thresholds.map_or(Some(Vec::new()), |(node, (flows, phases))| {
+        thresholds::read(walk, node, flows, phases)
+    });
     checked?;
     version?;
     Some(Content {
@@ -109,6 +119,7 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
         connections: connections?,
         flows: flows?,
         phases: phases?,
+        thresholds: thresholds?,
     })
 }
 
