@@ -60,6 +60,9 @@ pub fn given(scenario: Scenario) -> Result<(Scenario, Given), DataError> {
         .unwrap_or(Path::new(""));
     let folder = folder.to_owned();
     let mut digests = Vec::new();
+    for credential in scenario.credentials() {
+        given.known.hide(credential);
+    }
     for (index, feeder) in scenario.feeders().iter().enumerate() {
         let path = folder.join(&feeder.file);
         let (rows, digest) = PackedRows::open(feeder, &path).map_err(|fault| {

@@ -55,7 +55,11 @@ impl Document {
     /// How many bytes of the text stand before `place`.
     #[must_use]
     pub fn offset(&self, place: Place) -> usize {
-        let start = self.lines.get(place.line - 1).copied().unwrap_or(self.text.len());
+        let start = self
+            .lines
+            .get(place.line - 1)
+            .copied()
+            .unwrap_or(self.text.len());
         let line = self.line(place.line).unwrap_or("");
         let before = line.char_indices().nth(place.column - 1);
         start + before.map_or(line.len(), |(at, _)| at)

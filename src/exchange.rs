@@ -1,7 +1,5 @@
 //! One exchange: a request and its response, with the moments that decide every figure tailmark prints.
 
-use crate::scenario::Unmet;
-
 /// The moments and the outcome of one exchange.
 ///
 /// All moments are nanoseconds on one axis, the run's, whose zero is the start of its first phase. They are in
@@ -99,15 +97,6 @@ impl Outcome {
         Self::Unfinished,
         Self::Unsent,
     ];
-
-    /// Of an exchange whose response was not as a scenario expects it.
-    #[must_use]
-    pub fn of_unmet(unmet: &Unmet) -> Self {
-        match unmet {
-            Unmet::Check(_) => Self::CheckFailed,
-            Unmet::Capture(_) => Self::CaptureFailed,
-        }
-    }
 
     /// Whether the measured time is only a lower bound of what it would have been.
     #[must_use]

@@ -14,6 +14,7 @@ use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::Resources;
 use crate::scenario::LoadModel;
+use crate::threshold::Ruling;
 use crate::units::Quantile;
 pub use crate::validity::RowsEnded;
 use crate::validity::{Measured, Validity, judge};
@@ -26,6 +27,8 @@ pub struct RunRecord {
     pub started: String,
     /// Whether an interrupt ended it early.
     pub interrupted: bool,
+    /// The threshold that ended it early, where one did.
+    pub ended_by: Option<EndedBy>,
     /// What was sent.
     pub scenario: ScenarioIdentity,
     /// What was measured.
@@ -48,8 +51,19 @@ pub struct RunRecord {
     pub audits: Vec<Audit>,
     /// Whether the figures may be believed.
     pub validity: Validity,
+    /// What became of its thresholds, in order.
+    pub thresholds: Vec<Ruling>,
     /// Where it ran.
     pub environment: Environment,
+}
+
+/// The threshold that ended a run before its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedBy {
+    /// As it was written.
+    pub expression: String,
+    /// When it was found broken, in nanoseconds from the start of the run.
+    pub at_ns: u64,
 }
 
 /// The identity of a scenario.

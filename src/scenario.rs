@@ -14,6 +14,7 @@ mod secrets;
 mod select;
 mod status;
 mod template;
+mod thresholds;
 mod url;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::document::{Document, Place, Problems, Walk};
 use crate::random::{self, Stream};
+use crate::threshold::Threshold;
 
 pub use content::{Content, Keep, MOST_BODY_BYTES, SHOWN_BYTES, is_secret};
 pub use flow::{Flow, Next, Position, Step};
@@ -32,6 +34,7 @@ pub use request::{RequestTemplate, Uses};
 pub use select::SelectError;
 pub use status::StatusSet;
 pub use template::{Draw, Template, Unfilled, Value};
+pub use thresholds::ThresholdError;
 pub use url::UrlRun;
 
 /// A scenario: flows with weights, and phases end to end on one time axis.
@@ -41,6 +44,7 @@ pub struct Scenario {
     digest: String,
     text: String,
     public_text: String,
+    credentials: Vec<String>,
     why: Option<String>,
     seed: u64,
     timeout: Duration,
@@ -53,6 +57,7 @@ pub struct Scenario {
     total_weight: u64,
     phases: Vec<Phase>,
     warnings: Option<Problems>,
+    thresholds: Vec<Threshold>,
 }
 
 /// A request before or after a run.
@@ -157,6 +162,7 @@ impl Scenario {
             file_name: file_name.to_owned(),
             digest: hex(&Sha256::digest(text)),
             public_text: secrets::without_secrets(&document),
+            credentials: secrets::credentials(&document),
             text: document.text().to_owned(),
             why: content.why,
             seed: content.seed,
@@ -174,6 +180,7 @@ impl Scenario {
                 .sum(),
             flows: content.flows,
             phases: content.phases,
+            thresholds: content.thresholds,
         })
     }
 
@@ -226,6 +233,11 @@ impl Scenario {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The credentials that were written into the file.
+    pub fn credentials(&self) -> impl Iterator<Item = &str> {
+        self.credentials.iter().map(String::as_str)
     }
 
     /// The file's text without the credentials that were written into it, for records and reports.

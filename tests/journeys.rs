@@ -504,7 +504,12 @@ flows:
             ));
         }
         for text in texts {
-            for secret in ["open sesame", "open%20sesame", "sesame-street", "written-out"] {
+            for secret in [
+                "open sesame",
+                "open%20sesame",
+                "sesame-street",
+                "written-out",
+            ] {
                 assert!(!text.contains(secret), "{secret} in {text}");
             }
         }

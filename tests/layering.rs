@@ -10,22 +10,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The core, in order: each module uses only modules before it.
-const CORE: [&str; 19] = [
+const CORE: [&str; 21] = [
     "units",
     "random",
     "placement",
     "validity",
     "document",
-    "scenario",
-    "target_spec",
-    "schedule",
     "exchange",
     "histogram",
     "windows",
+    "threshold",
+    "scenario",
+    "target_spec",
+    "schedule",
     "event",
     "ledger",
     "stats",
     "run_record",
+    "judgement",
     "compare",
     "report",
     "script",

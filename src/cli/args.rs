@@ -224,6 +224,9 @@ pub(super) struct RunArgs {
     /// How arrivals are spaced (a URL) [constant]
     #[arg(long, value_name = "HOW")]
     pub(super) arrivals: Option<Spacing>,
+    /// What must hold, such as 'p99 < 250ms', beside what the scenario says; may be given again
+    #[arg(long, value_name = "EXPR")]
+    pub(super) threshold: Vec<String>,
     /// Measure this phase alone
     #[arg(long, value_name = "PHASE")]
     pub(super) phase: Option<String>,

@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::data::DataError;
 use crate::document::Problems;
 use crate::run_record::wire::ReadError;
-use crate::scenario::SelectError;
+use crate::scenario::{SelectError, ThresholdError};
 use crate::session::{LoadError, SessionError, TlsError};
 use crate::target_spec::TargetError;
 use crate::units::UnitError;
@@ -94,6 +94,12 @@ impl From<TargetError> for Failure {
 
 impl From<SelectError> for Failure {
     fn from(error: SelectError) -> Self {
+        Self::said(&error.to_string(), error.hint())
+    }
+}
+
+impl From<ThresholdError> for Failure {
+    fn from(error: ThresholdError) -> Self {
         Self::said(&error.to_string(), error.hint())
     }
 }

@@ -402,7 +402,7 @@ impl<'p> Place<'p> {
             }
             Ok(Ok(status)) => match part.inspection.inspect(&content, captured) {
                 Ok(()) => (Outcome::Ok, status.to_string()),
-                Err(unmet) => (Outcome::of_unmet(&unmet), self.known.conceal(unmet.words())),
+                Err(unmet) => (unmet.outcome(), self.known.conceal(unmet.words())),
             },
             Ok(Err(ended)) => ended,
         };

@@ -4,6 +4,7 @@ mod compare;
 mod phases;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +38,7 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     view.connections(&mut page);
     view.target(&mut page);
     view.remarks(&mut page, options);
+    thresholds::rulings(record, &mut page);
     view.validity(&mut page);
     audits(record, &mut page);
     if options.verbose {
@@ -255,6 +257,13 @@ impl<'a> View<'a> {
         if record.interrupted {
             let words = "these are the figures of what was measured until then";
             page.verdict("INTERRUPTED", &[words]);
+        }
+        if let Some(ended) = &record.ended_by {
+            let words = format!(
+                "`{}` was broken: the load was ended before its time, and these are the figures until then",
+                ended.expression
+            );
+            page.verdict("ENDED", &[&format!("at {}: {words}", moment(ended.at_ns))]);
         }
         for note in &record.validity.notes {
             if note.name == "saturated" {

@@ -261,6 +261,7 @@ impl Walked {
         let mut record = RunRecord {
             started: "2026-11-23T07:41:00Z".into(),
             interrupted: false,
+            ended_by: None,
             scenario: ScenarioIdentity {
                 name: name.into(),
                 digest: scenario.digest().into(),
@@ -291,6 +292,7 @@ impl Walked {
                 .collect(),
             audits: Vec::new(),
             validity: Validity::default(),
+            thresholds: Vec::new(),
             environment: environment(),
         };
         record.judge();

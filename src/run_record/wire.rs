@@ -11,6 +11,7 @@ mod audit;
 mod model;
 pub(crate) mod parts;
 mod read;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ use parts::{
     WireAudit, WireEncoded, WireEnvironment, WireScenario, WireTarget, WireValidity,
     outcome_counts, status_counts,
 };
+use thresholds::{WireEndedBy, WireRuling};
 
 /// The format that is written, and the only one that is read.
 pub const FORMAT: &str = "tailmark.run/1";
@@ -97,6 +99,7 @@ struct WireRecord {
     format: String,
     started: String,
     interrupted: bool,
+    ended_by: Option<WireEndedBy>,
     scenario: WireScenario,
     target: WireTarget,
     phases: Vec<WirePhase>,
@@ -107,7 +110,8 @@ struct WireRecord {
     generator: WireGenerator,
     resources: WireResources,
     validity: WireValidity,
-    thresholds: Vec<serde_json::Value>,
+    #[serde(default)]
+    thresholds: Vec<WireRuling>,
     failures: Vec<WireFailure>,
     audits: Vec<WireAudit>,
     environment: WireEnvironment,
@@ -330,6 +334,7 @@ impl WireRecord {
             format: FORMAT.into(),
             started: record.started.clone(),
             interrupted: record.interrupted,
+            ended_by: record.ended_by.as_ref().map(WireEndedBy::new),
             scenario: WireScenario::new(&record.scenario),
             target: WireTarget::new(&record.target),
             phases: record
@@ -376,7 +381,7 @@ impl WireRecord {
             },
             resources: WireResources::new(&record.resources, record.cpu_per_1k_ns()),
             validity: WireValidity::new(&record.validity),
-            thresholds: Vec::new(),
+            thresholds: record.thresholds.iter().map(WireRuling::new).collect(),
             failures: record
                 .failures
                 .iter()

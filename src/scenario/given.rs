@@ -149,34 +149,42 @@ impl fmt::Display for Key {
 
 /// What is known before a run starts.
 #[derive(Debug, Clone, Default)]
-pub struct Known(BTreeMap<Key, (Arc<[u8]>, bool)>);
+pub struct Known {
+    values: BTreeMap<Key, (Arc<[u8]>, bool)>,
+    /// What else nobody may read.
+    secrets: Vec<String>,
+}
 
 impl Known {
     /// Adds a value; `is_json` says that it is a JSON value other than a string.
     pub fn insert(&mut self, key: Key, value: &[u8], is_json: bool) {
-        self.0.insert(key, (value.into(), is_json));
+        self.values.insert(key, (value.into(), is_json));
     }
 
     /// A value, and whether it is JSON.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<(&[u8], bool)> {
-        self.0
+        self.values
             .get(key)
             .map(|(value, is_json)| (&value[..], *is_json))
     }
 
-    /// `text` without what nobody may read: the values of the environment, as they are and as JSON and paths have them.
-    /// Shorter ones than four bytes are words of any text.
+    /// Adds something that nobody may read.
+    pub fn hide(&mut self, secret: &str) {
+        self.secrets.push(secret.to_owned());
+    }
+
+    /// `text` without what nobody may read: the values of the environment and what was hidden, as they are and as JSON and
+    /// paths have them. Shorter ones than four bytes are words of any text.
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
+        let of_environment = |(key, (value, _)): (&Key, &(Arc<[u8]>, bool))| {
+            matches!(key, Key::Env(_)).then(|| String::from_utf8_lossy(value).into_owned())
+        };
+        let values = self.values.iter().filter_map(of_environment);
+        let secrets = values.chain(self.secrets.iter().cloned());
         let mut text = text.to_owned();
-        for (key, (value, _)) in &self.0 {
-            let (Key::Env(_), Ok(secret)) = (key, std::str::from_utf8(value)) else {
-                continue;
-            };
-            if secret.len() < LEAST_SECRET {
-                continue;
-            }
+        for secret in secrets.filter(|secret| secret.len() >= LEAST_SECRET) {
             for position in [
                 Position::Plain,
                 Position::JsonText,
@@ -184,7 +192,7 @@ impl Known {
                 Position::Form,
             ] {
                 let mut written = Vec::new();
-                if position.write(value, &mut written).is_ok() {
+                if position.write(secret.as_bytes(), &mut written).is_ok() {
                     text = text.replace(&*String::from_utf8_lossy(&written), "***");
                 }
             }
@@ -193,7 +201,7 @@ impl Known {
     }
 }
 
-/// Bytes of a value of the environment from which on it is looked for in texts.
+/// Bytes of a secret from which on it is looked for in texts.
 const LEAST_SECRET: usize = 4;
 
 /// What a scenario was given.

@@ -10,6 +10,7 @@ use super::expectation::{Expectation, Pattern, pattern, plain_text};
 use super::status::StatusSet;
 use super::template::{Value, is_reserved};
 use crate::document::{Fields, Keys, Kind, Node, Walk};
+use crate::exchange::Outcome;
 
 /// What a step expects of its response, and takes from it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,6 +60,15 @@ pub enum Unmet {
 }
 
 impl Unmet {
+    /// The outcome of its exchange.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Check(_) => Outcome::CheckFailed,
+            Self::Capture(_) => Outcome::CaptureFailed,
+        }
+    }
+
     /// What is wrong, in words.
     #[must_use]
     pub fn words(&self) -> &str {
@@ -479,7 +489,17 @@ fn header(walk: &mut Walk<'_>, node: &Node) -> Option<String> {
     }
 }
 
+/// The longest JSON path: filters within filters are read by recursion.
+const MOST_PATH_BYTES: usize = 256;
+
 fn json_path(walk: &mut Walk<'_>, node: &Node) -> Option<JsonPath> {
+    if node.text.len() > MOST_PATH_BYTES {
+        walk.refuse(
+            node.place,
+            format!("a JSON path has at most {MOST_PATH_BYTES} bytes"),
+        );
+        return None;
+    }
     match JsonPath::parse(&node.text) {
         Ok(path) => Some(path),
         Err(error) => {

@@ -4,6 +4,7 @@ mod calls;
 mod feeders;
 mod flows;
 mod phases;
+mod thresholds;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::given::{Feeder, Key};
 use super::template::Names;
 use super::{Call, Connections, Flow, Http, LoadModel, Open, Phase, request};
 use crate::document::{Keys, Kind, Node, Place, Walk};
+use crate::threshold::Threshold;
 
 const FILE_KEYS: Keys = Keys::new(
     &[
@@ -26,8 +28,9 @@ const FILE_KEYS: Keys = Keys::new(
         "flows",
         "teardown",
         "phases",
+        "thresholds",
     ],
-    &["thresholds"],
+    &[],
 )
 .with_extensions();
 const CONNECTION_KEYS: Keys = Keys::new(
@@ -72,6 +75,7 @@ pub(super) struct Content {
     pub(super) flows: Vec<Flow>,
     pub(super) teardown: Vec<Call>,
     pub(super) phases: Vec<Phase>,
+    pub(super) thresholds: Vec<Threshold>,
 }
 
 /// Where a file names what is only found out when other files are opened.
@@ -133,6 +137,12 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
         let node = fields.get("feeders");
         feeders::finish(walk, node, feeders, &names, phases.as_deref())
     });
+    // Without flows and phases nobody knows what thresholds may name.
+    let named = flows.as_deref().zip(phases.as_deref());
+    let thresholds = fields.get("thresholds").zip(named);
+    let thresholds = thresholds.map_or(Some(Vec::new()), |(node, (flows, phases))| {
+        thresholds::read(walk, node, flows, phases)
+    });
     checked?;
     version?;
     let feeders = feeders?;
@@ -155,6 +165,7 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
         flows: flows?,
         teardown: teardown?,
         phases: phases?,
+        thresholds: thresholds?,
     })
 }
 

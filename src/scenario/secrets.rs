@@ -36,6 +36,24 @@ pub(super) fn without_secrets(document: &Document) -> String {
     kept + &text[done..]
 }
 
+/// The credentials that are written out in `document`: the words of secret headers, without the names of schemes.
+pub(super) fn credentials(document: &Document) -> Vec<String> {
+    let mut secrets = Vec::new();
+    collect(document.root(), &mut secrets);
+    let mut words: Vec<String> = secrets
+        .iter()
+        .flat_map(|node| {
+            let literal = without_slots(&node.text);
+            let words = literal.split([' ', ';', '=']).map(str::to_owned);
+            let all: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+            let scheme = usize::from(all.len() > 1);
+            all.into_iter().skip(scheme)
+        })
+        .collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    words
+}
+
 fn collect<'d>(node: &'d Node, secrets: &mut Vec<&'d Node>) {
     match &node.kind {
         Kind::Map(entries) => {
@@ -55,7 +73,9 @@ fn collect<'d>(node: &'d Node, secrets: &mut Vec<&'d Node>) {
 fn holds_secret(value: &str) -> bool {
     let literal = without_slots(value);
     let name = literal.trim_end().trim_end_matches('=');
-    !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    !name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         || (!name.is_empty() && literal == value)
 }
 
@@ -70,9 +90,15 @@ mod tests {
             ("Authorization: 'Basic eHk='", "Authorization: '***'"),
             ("cookie: \"a=b; c=d\"", "cookie: \"***\""),
             ("authorization: abc", "authorization: ***"),
-            ("authorization: \"Bearer ${token}\"", "authorization: \"Bearer ${token}\""),
+            (
+                "authorization: \"Bearer ${token}\"",
+                "authorization: \"Bearer ${token}\"",
+            ),
             ("cookie: \"sid=${sid}\"", "cookie: \"sid=${sid}\""),
-            ("authorization: \"Basic abc${token}\"", "authorization: \"***\""),
+            (
+                "authorization: \"Basic abc${token}\"",
+                "authorization: \"***\"",
+            ),
             ("accept: text/html", "accept: text/html"),
             ("x: 1 # authorization: no", "x: 1 # authorization: no"),
         ] {
@@ -80,6 +106,14 @@ mod tests {
             let document = Document::parse("f.yaml", file(line).as_bytes()).unwrap();
             assert_eq!(without_secrets(&document), file(kept));
         }
+    }
+
+    #[test]
+    fn credentials_are_the_words_that_are_not_named() {
+        let text =
+            "a: { authorization: Bearer abc.def, cookie: \"s=${x}; long=value\", accept: no }\n";
+        let document = Document::parse("f.yaml", text.as_bytes()).unwrap();
+        assert_eq!(credentials(&document), ["abc.def", "value", "long"]);
     }
 
     #[test]

@@ -12,13 +12,14 @@ use super::calls;
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
+use crate::judgement::{Guard, rulings};
 pub use crate::load::Engine;
 use crate::load::{self, Load, LoadError, Loaded, Plan, Route};
 use crate::machine::{self, Pressure};
 use crate::probe::{Probe, ProbeError, Subject};
 use crate::run_record::resources::Resources;
 use crate::run_record::{
-    FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
+    EndedBy, FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
 use crate::scenario::{Given, Http, Known, Scenario};
 use crate::schedule::Schedule;
@@ -27,6 +28,7 @@ use crate::target::{Launch, Target};
 use crate::target_spec::{ConnectTo, TargetSpec};
 use crate::units::nanoseconds;
 use crate::validity::Validity;
+use crate::windows::Part;
 
 /// What to measure, and how.
 #[derive(Debug, Clone)]
@@ -62,7 +64,8 @@ const GLANCE: Duration = Duration::from_millis(250);
 
 /// Measures once, and returns the record; it is not saved yet. The target's own output goes to `folder`.
 ///
-/// An interrupt during the load ends it early, and the record says so; one before that gives the run up.
+/// An interrupt during the load ends it early, and so does a threshold that is to end it; the record says which. An
+/// interrupt before that gives the run up.
 ///
 /// # Errors
 /// When the target, its stores, the probe or the generator fail. What was started is stopped.
@@ -124,6 +127,7 @@ pub async fn run_once(
     }
     stage.release(spec, lease).await?;
     record.judge();
+    record.thresholds = rulings(&record, request.scenario.thresholds());
     Ok(record)
 }
 
@@ -155,6 +159,8 @@ pub(super) async fn launch(
 /// What the generator and the machine had to say.
 struct Measured {
     loaded: Loaded,
+    interrupted: bool,
+    ended_by: Option<EndedBy>,
     schedule: Arc<Schedule>,
     steal: Option<f64>,
     throttled_ns: Option<u64>,
@@ -262,19 +268,40 @@ async fn measure(
         shutdown.insisted().await;
         stopper.abort();
     };
-    let mut beside = pin!(async { tokio::join!(bracket, interrupts) });
-    let mut finish = pin!(load.finish(|part| watch(Event::Window(part))));
-    let loaded = tokio::select! {
-        biased;
-        loaded = &mut finish => loaded,
-        _ = &mut beside => finish.await,
-    }?;
+    let mut guard = Guard::new(&scenario, &schedule);
+    let mut broken = None;
+    let guarded = |part: &Part| {
+        watch(Event::Window(part));
+        let now = load::monotonic().saturating_sub(start);
+        if let Some(threshold) = guard.see(part, now)
+            && broken.is_none()
+            && !shutdown.is_requested()
+        {
+            stopper.drain();
+            let words = format!("ending the load: {} is broken", threshold.expression);
+            watch(Event::Step(&words));
+            broken = Some(threshold);
+        }
+    };
+    let loaded = {
+        let mut beside = pin!(async { tokio::join!(bracket, interrupts) });
+        let mut finish = pin!(load.finish(guarded));
+        tokio::select! {
+            biased;
+            loaded = &mut finish => loaded,
+            _ = &mut beside => finish.await,
+        }?
+    };
+    // What was found broken when all had been offered has ended nothing.
+    let ended_by = broken.filter(|_| loaded.stopped);
     if let Some(probe) = probe {
-        // Where an interrupt ended the load before its time.
+        // Where the load ended before its time.
         probe.measure_to();
     }
     let (steal, throttled_ns) = pressure.since();
     Ok(Measured {
+        interrupted: loaded.stopped && (ended_by.is_none() || shutdown.is_requested()),
+        ended_by,
         loaded,
         schedule,
         steal,
@@ -357,6 +384,8 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
     let scenario = &request.scenario;
     let Measured {
         loaded,
+        interrupted,
+        ended_by,
         schedule,
         steal,
         throttled_ns,
@@ -383,7 +412,8 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
     (environment.steal, environment.throttled_ns) = (steal, throttled_ns);
     RunRecord {
         started,
-        interrupted: loaded.stopped,
+        interrupted,
+        ended_by,
         scenario: ScenarioIdentity {
             name: scenario.name().into(),
             digest: scenario.digest().into(),
@@ -412,6 +442,7 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
         failures: loaded.failures,
         audits: Vec::new(),
         validity: Validity::default(),
+        thresholds: Vec::new(),
         environment,
     }
 }

@@ -59,7 +59,7 @@ impl Worker {
                         (Outcome::Ok, Some(*status), status)
                     }
                     None => (Outcome::StatusError, Some(*status), status),
-                    Some(unmet) => (Outcome::of_unmet(unmet), Some(*status), unmet),
+                    Some(unmet) => (unmet.outcome(), Some(*status), unmet),
                 }
             }
             Err(failure) => {

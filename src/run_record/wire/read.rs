@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::parts::{WireEncoded, believable, outcomes_of};
+use super::thresholds::WireEndedBy;
 use super::{
     FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WireHttp, WirePhase, WireRecord,
     WireResources, WireSeries, WireStep, WireWindow,
@@ -68,6 +69,7 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
     let record = RunRecord {
         started: wire.started,
         interrupted: wire.interrupted,
+        ended_by: wire.ended_by.map(WireEndedBy::into_ended_by),
         scenario: wire.scenario.into_identity(),
         target: wire.target.into_identity(),
         flows,
@@ -102,6 +104,11 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
             .validity
             .into_validity()
             .map_err(ReadError::Contradiction)?,
+        thresholds: wire
+            .thresholds
+            .into_iter()
+            .map(|ruling| ruling.into_ruling().map_err(ReadError::Contradiction))
+            .collect::<Result<_, _>>()?,
         environment: wire.environment.into_environment(),
     };
     check_counts(&record)?;
