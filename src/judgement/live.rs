@@ -11,8 +11,8 @@ use crate::windows::Part;
 
 /// Watches a run for the thresholds that end it.
 ///
-/// It knows what the workers have handed over, which is up to three windows behind: what is judged is all that came from
-/// the measured phases so far. A window does not tell a failure at a known moment from a lower bound, so a failure
+/// It knows what the workers have handed over, which they do every second: what is judged is all that came from the
+/// measured phases so far. A window does not tell a failure at a known moment from a lower bound, so a failure
 /// counts as one that may have lasted for ever, and only what is broken even so ends a run.
 #[derive(Debug)]
 pub struct Guard {

@@ -46,6 +46,9 @@ const EXACT_PER_SECOND: f64 = 10_000.0;
 /// what the rule of validity lets pass.
 const STEP_NS: u64 = 100_000;
 
+/// The time between two moments at which a worker hands over what it has seen: who watches the run knows of it by then.
+const HANDING_NS: u64 = 1_000_000_000;
+
 /// The time between two histograms of phases that are over being packed, at most.
 const PACKING_NS: u64 = 200_000;
 
@@ -232,6 +235,7 @@ impl Worker {
         // Histograms of phases that are over that have given back their room, where some may not have: one at a wake,
         // since that takes some tens of microseconds, and something may be due.
         let mut packed = None;
+        let mut handing = HANDING_NS;
         loop {
             let now = self.clock.now();
             let (arrival, other, rest) = {
@@ -251,6 +255,12 @@ impl Worker {
                     packed = Some(0);
                 }
                 packed = packed.and_then(|passed| state.ledger.pack_next(phase, passed));
+                if now >= handing {
+                    // Whoever collects the parts outlives the workers, unless the run was given up.
+                    let mut parts = state.windows.hand_over();
+                    let _ = parts.try_for_each(|part| self.parts.send(part));
+                    handing = now + HANDING_NS;
+                }
                 if let Some(end) = self.cut(state, &cursor, now) {
                     state.ledger.phases[phase].turn.merge(&turn::take());
                     return Ok(end);
@@ -261,7 +271,11 @@ impl Worker {
                     state.queue.next_planned(),
                 ];
                 let arrival = arrivals.into_iter().flatten().min();
-                let others = [state.deadlines.next(), packed.map(|_| now + PACKING_NS)];
+                let others = [
+                    state.deadlines.next(),
+                    packed.map(|_| now + PACKING_NS),
+                    state.windows.is_open().then_some(handing),
+                ];
                 let phase_end = schedule.bounds(phase).1;
                 let other = others.into_iter().flatten().fold(phase_end, u64::min);
                 (arrival, other, rest)
@@ -402,7 +416,7 @@ impl Worker {
 
     fn report(&self, ended: u64, cpu_ns: u64, busy: f64) -> Report {
         let state = &mut *self.state.borrow_mut();
-        for part in state.windows.finish() {
+        for part in state.windows.hand_over() {
             let _ = self.parts.send(part);
         }
         let mut ledger = std::mem::replace(&mut state.ledger, Ledger::new(0, &[]));

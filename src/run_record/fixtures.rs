@@ -242,7 +242,7 @@ impl Walked {
     }
 
     fn record(mut self, name: &str, scenario: &Scenario) -> RunRecord {
-        let parts: Vec<_> = self.recorder.finish().collect();
+        let parts: Vec<_> = self.recorder.hand_over().collect();
         parts.iter().for_each(|part| self.windows.add(part));
         let phases = scenario
             .phases()
