@@ -1,9 +1,9 @@
 //! The command line: what was typed, what it means, and the exit code. It and [`crate::progress`] alone write to the
 //! terminal.
 //!
-//! Standard output carries results, standard error everything else. Exit codes: 0; 1 what was checked is
-//! wrong; 2 usage or tool error; 4 nothing
-//! could be measured; 130 interrupted.
+//! Standard output carries results, standard error everything else. Exit codes: 0; 1 what was checked is wrong, or a
+//! threshold failed; 2 usage or tool error; 4 nothing could be measured, or thresholds were asked for and the
+//! measurement is not valid; 130 interrupted.
 
 mod access;
 mod args;
@@ -52,6 +52,8 @@ enum Outcome {
     Wrong,
     /// No exchange was ok, so there is nothing to act on.
     NothingMeasured,
+    /// The figures may not be believed, and it was asked whether they are as they should be.
+    Invalid,
     /// Ended early on request; what was measured is saved and printed.
     Interrupted,
 }
@@ -62,7 +64,7 @@ impl Outcome {
             Self::Done => 0,
             Self::Wrong => 1,
             Self::Refused => 2,
-            Self::NothingMeasured => 4,
+            Self::NothingMeasured | Self::Invalid => 4,
             Self::Interrupted => 130,
         })
     }

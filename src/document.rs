@@ -46,6 +46,25 @@ impl Document {
         self.text[start..].lines().next()
     }
 
+    /// One thing that is wrong at `place`, found later than by a walk: in a file that this one names, for example.
+    #[must_use]
+    pub fn problem(&self, place: Place, message: &str, hint: Option<&str>) -> Problems {
+        Problems::new(self, vec![problem::Finding::new(place, message, hint)])
+    }
+
+    /// How many bytes of the text stand before `place`.
+    #[must_use]
+    pub fn offset(&self, place: Place) -> usize {
+        let start = self
+            .lines
+            .get(place.line - 1)
+            .copied()
+            .unwrap_or(self.text.len());
+        let line = self.line(place.line).unwrap_or("");
+        let before = line.char_indices().nth(place.column - 1);
+        start + before.map_or(line.len(), |(at, _)| at)
+    }
+
     /// The node that the file consists of.
     #[must_use]
     pub fn root(&self) -> &Node {
@@ -77,6 +96,13 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Default for Place {
+    /// Where every file begins.
+    fn default() -> Self {
+        Self { line: 1, column: 1 }
+    }
+}
+
 /// A value and the place of its first character.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -101,7 +127,7 @@ impl Node {
     /// What an empty file consists of.
     fn nothing() -> Self {
         Self {
-            place: Place { line: 1, column: 1 },
+            place: Place::default(),
             kind: Kind::Null,
             text: String::new(),
         }

@@ -9,6 +9,8 @@ use crate::windows::Part;
 pub enum Event<'a> {
     /// A step of the preparations, or of the clearing up, has begun.
     Step(&'a str),
+    /// Something went wrong that does not touch what is measured.
+    Warning(&'a str),
     /// Load is offered from now on.
     Started {
         /// Name and length in nanoseconds of each phase.

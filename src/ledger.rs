@@ -33,8 +33,10 @@ pub struct Place {
 pub struct WalkEnd {
     /// When the walk's arrival was due.
     pub arrival: u64,
-    /// When the phase of the exchange ends: what is done after that has overrun it.
-    pub phase_end: u64,
+    /// The phase of that moment, to which the walk belongs.
+    pub home: usize,
+    /// When that phase ends, and what the walk paused between its steps on top: what is done after that has overrun it.
+    pub kept_up_by: u64,
 }
 
 /// What was counted in one phase.
@@ -121,7 +123,17 @@ impl Ledger {
 
     /// Absorbs one exchange; `walk_end` where its walk ended with it.
     pub fn absorb(&mut self, place: Place, exchange: &Exchange, walk_end: Option<WalkEnd>) {
-        self.phases[place.phase].absorb(place, exchange, walk_end);
+        self.phases[place.phase].absorb(place, exchange);
+        if let Some(end) = walk_end {
+            self.phases[end.home].end_walk(place, exchange, end);
+        }
+    }
+
+    /// Counts a walk of `flow` that does not come to `step`, which it had reached after all before.
+    pub fn cut_short(&mut self, phase: usize, flow: usize, step: usize) {
+        for missed in &mut self.phases[phase].flows[flow].steps[step..] {
+            missed.unreached += 1;
+        }
     }
 
     /// Adds what another part of the same run has counted.
@@ -271,26 +283,36 @@ impl PhaseTally {
         self.flows.iter().flat_map(|flow| &flow.steps)
     }
 
-    fn absorb(&mut self, place: Place, exchange: &Exchange, walk_end: Option<WalkEnd>) {
+    fn absorb(&mut self, place: Place, exchange: &Exchange) {
         let spans = exchange.spans();
         self.lag.record(spans.lag);
         self.wait.record(spans.wait);
         if let Some(on_time) = spans.on_time {
             self.on_time.record(on_time);
         }
+        self.flows[place.flow].steps[place.step].absorb(exchange, &spans);
+    }
+
+    /// Counts the end of a walk of this phase, by `exchange` at `place`.
+    fn end_walk(&mut self, place: Place, exchange: &Exchange, end: WalkEnd) {
         let flow = &mut self.flows[place.flow];
-        flow.steps[place.step].absorb(exchange, &spans);
-        let Some(end) = walk_end else { return };
-        for missed in &mut flow.steps[place.step + 1..] {
+        let is_ok = exchange.outcome == Outcome::Ok;
+        // A walk that was ok may have skipped steps, but missed none.
+        let missed = if is_ok {
+            flow.steps.len()
+        } else {
+            place.step + 1
+        };
+        for missed in &mut flow.steps[missed..] {
             missed.unreached += 1;
         }
-        if exchange.outcome == Outcome::Ok && flow.steps.len() > 1 {
+        if is_ok && flow.steps.len() > 1 {
             flow.journey.record(exchange.done - end.arrival);
         }
         if exchange.status.is_some() && !exchange.outcome.is_censored() {
             self.walks_answered += 1;
-            if exchange.done > end.phase_end {
-                self.overrun.record(exchange.done - end.phase_end);
+            if exchange.done > end.kept_up_by {
+                self.overrun.record(exchange.done - end.kept_up_by);
             }
         }
     }
@@ -443,7 +465,8 @@ mod tests {
             ledger.phases[place.phase].due += 1;
             let end = ends.then_some(WalkEnd {
                 arrival: exchange.due,
-                phase_end: 1 << 30,
+                home: place.phase,
+                kept_up_by: 1 << 30,
             });
             ledger.absorb(*place, exchange, end);
         }

@@ -7,9 +7,10 @@
 //! The modules fall into a core, which knows no Tokio, no files, no clock and no terminal, and a rim, which touches
 //! the world. `tests/layering.rs` holds this:
 //!
-//! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`scenario`],
-//!   [`target_spec`], [`schedule`], [`exchange`], [`histogram`], [`windows`], [`event`], [`ledger`], [`stats`],
-//!   [`run_record`], [`compare`], [`report`], [`script`], [`verification`] (whether tailmark reports what is true).
+//! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`exchange`],
+//!   [`histogram`], [`windows`], [`threshold`] (what must hold), [`scenario`], [`target_spec`], [`schedule`], [`event`],
+//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`report`], [`script`],
+//!   [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`probe`]
 //!   (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
 //!   [`progress`], [`oracle`] (a server with a script); only [`session`] uses the others, and [`cli`] uses the session.
@@ -23,6 +24,7 @@ pub mod document;
 pub mod event;
 pub mod exchange;
 pub mod histogram;
+pub mod judgement;
 pub mod ledger;
 pub mod load;
 pub mod machine;
@@ -43,6 +45,7 @@ pub mod target;
 pub mod target_spec;
 #[cfg(test)]
 mod test_child;
+pub mod threshold;
 pub mod units;
 pub mod validity;
 pub mod verification;

@@ -9,8 +9,10 @@ pub mod http1;
 mod http2;
 mod http_parts;
 mod http_tap;
+mod kept;
 mod limits;
 mod link;
+mod memory;
 mod names;
 mod pacer;
 mod pools;
@@ -20,6 +22,7 @@ mod stream;
 mod timer;
 mod tls;
 mod turn;
+mod walks;
 mod worker;
 
 use std::io;
@@ -28,10 +31,11 @@ use std::thread::JoinHandle;
 
 use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
+use url::Url;
 
 use crate::ledger::Ledger;
-use crate::run_record::{Connections, Failure, Generator, HttpVersion, Traffic};
-use crate::scenario::{LoadModel, Open, Scenario};
+use crate::run_record::{Connections, Failure, Generator, HttpVersion, RowsEnded, Traffic};
+use crate::scenario::{Given, Known, LoadModel, Open, Order, RequestTemplate, Scenario, Unfilled};
 use crate::schedule::Schedule;
 use crate::windows::{Grid, Part, Windows};
 
@@ -42,7 +46,7 @@ pub(crate) use clock::monotonic;
 pub use dial::Route;
 pub use limits::LimitError;
 pub use link::Engine;
-pub use single::{Kept, Shown, exchange as exchange_once};
+pub use single::{Kept, Preflight, Shown, call_all, exchange as exchange_once, preflight};
 pub use tls::{Pem, Tls, TlsError, TlsOptions};
 
 /// What is to be sent, and where.
@@ -50,6 +54,12 @@ pub use tls::{Pem, Tls, TlsError, TlsOptions};
 pub struct Plan {
     /// The scenario.
     pub scenario: Arc<Scenario>,
+    /// What it was given.
+    given: Given,
+    /// The requests of each flow's steps, with what is known before the run in them.
+    requests: Vec<Vec<RequestTemplate>>,
+    /// The target as walks' cookies know it.
+    base: Url,
     /// Its arrivals.
     pub schedule: Arc<Schedule>,
     /// The target.
@@ -60,6 +70,21 @@ pub struct Plan {
     pub workers: usize,
     /// Who speaks HTTP/1.1.
     pub engine: Engine,
+    /// Where rows of a feeder may end the run.
+    ending: Option<Ending>,
+}
+
+/// Rows that are read once.
+#[derive(Debug)]
+struct Ending {
+    /// The feeder.
+    feeder: String,
+    order: Order,
+    rows: u64,
+    /// When the schedule would end if there were rows enough.
+    without: u64,
+    /// Arrivals that were asked for at most.
+    asked: u64,
 }
 
 /// Workers that are ready to offer load, or do.
@@ -98,6 +123,10 @@ pub struct Loaded {
     pub ended: u64,
     /// Whether it was stopped before the schedule's end.
     pub stopped: bool,
+    /// The feeder whose rows ended it, where they did.
+    pub rows_ended: Option<RowsEnded>,
+    /// Whether arrivals waited because too many walks were in progress.
+    pub walks_full: bool,
 }
 
 /// Why a load could not be offered.
@@ -157,26 +186,59 @@ const EAGER_AT_LEAST: usize = 4;
 const LEAD_NS: u64 = 2_000_000;
 
 impl Plan {
-    /// The plan of `scenario` against a target, with as few workers as its rate needs.
-    #[must_use]
-    pub fn new(scenario: Arc<Scenario>, route: Route, host: HeaderValue) -> Self {
-        let schedule = Arc::new(Schedule::new(scenario.phases(), scenario.seed()));
-        Self {
+    /// The plan of `scenario`, given what it needs, against a target, with as few workers as its rate needs. Its arrivals
+    /// end where the rows of a feeder do that is read once.
+    ///
+    /// # Errors
+    /// When something that was given cannot stand where it should.
+    pub fn new(
+        scenario: Arc<Scenario>,
+        given: Given,
+        route: Route,
+        host: HeaderValue,
+    ) -> Result<Self, Unfilled> {
+        let requests = scenario.flows().iter().map(|flow| {
+            let steps = flow.steps.iter();
+            steps.map(|step| step.request.bind(&given.known)).collect()
+        });
+        let requests = requests.collect::<Result<_, _>>()?;
+        let mut schedule = Schedule::new(scenario.phases(), scenario.seed());
+        let mut ending = ending(&scenario, &given);
+        if let Some(ending) = &mut ending {
+            ending.without = schedule.end();
+            schedule = schedule.up_to(ending.rows);
+        }
+        Ok(Self {
             workers: workers(&scenario, None),
+            requests,
+            base: base(&route, &host),
+            schedule: Arc::new(schedule),
             scenario,
-            schedule,
+            given,
             route,
             host,
             engine: Engine::default(),
-        }
+            ending,
+        })
     }
 
     /// The same plan, ending after `arrivals` measured ones.
     #[must_use]
     pub fn at_most(mut self, arrivals: u64) -> Self {
-        let schedule = Schedule::new(self.scenario.phases(), self.scenario.seed());
+        if let Some(ending) = &mut self.ending {
+            let whole = Schedule::new(self.scenario.phases(), self.scenario.seed());
+            ending.without = whole.at_most(arrivals).end();
+            ending.asked = arrivals;
+        }
+        let schedule = Arc::unwrap_or_clone(self.schedule);
         self.schedule = Arc::new(schedule.at_most(arrivals));
         self
+    }
+
+    /// What is known before the run.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.given.known
     }
 
     fn grids(&self) -> Vec<Grid> {
@@ -310,6 +372,8 @@ impl Load {
             failures: Vec::new(),
             ended: 0,
             stopped: false,
+            rows_ended: None,
+            walks_full: false,
         };
         let mut http2 = 0;
         for (index, thread) in self.threads.drain(..).enumerate() {
@@ -326,6 +390,9 @@ impl Load {
             (0, _) => Some(HttpVersion::One),
             (http2, opened) => (http2 == opened).then_some(HttpVersion::Two),
         };
+        if !loaded.stopped {
+            loaded.rows_ended = plan.ended_by_rows(loaded.ended);
+        }
         loaded.failures.sort_by_key(|failure| failure.at_ns);
         let mut seen = Vec::new();
         loaded.failures.retain(|failure| {
@@ -402,7 +469,56 @@ impl Loaded {
         self.failures.extend(report.failures);
         self.ended = self.ended.max(report.ended);
         self.stopped |= report.stopped;
+        self.walks_full |= report.walks_full;
     }
+}
+
+/// The feeder with the fewest rows of those that are read once; none where rows never end.
+fn ending(scenario: &Scenario, given: &Given) -> Option<Ending> {
+    let feeders = scenario.feeders().iter().zip(&given.rows);
+    let ending = feeders.filter(|(feeder, _)| feeder.order.ends() && !feeder.fields.is_empty());
+    ending
+        .map(|(feeder, rows)| Ending {
+            feeder: feeder.name.clone(),
+            order: feeder.order,
+            rows: rows.count(),
+            without: 0,
+            asked: u64::MAX,
+        })
+        .min_by_key(|ending| ending.rows)
+}
+
+impl Plan {
+    /// The feeder whose rows ended a run of this plan at `ended`, and its order.
+    fn ended_by_rows(&self, ended: u64) -> Option<RowsEnded> {
+        let Ending {
+            feeder,
+            order,
+            rows,
+            without,
+            asked,
+        } = self.ending.as_ref()?;
+        let phases = self.scenario.phases().iter();
+        let users = phases
+            .clone()
+            .any(|phase| matches!(phase.model, LoadModel::Closed { .. }));
+        let by_rows = ended < *without && (!users || rows < asked);
+        by_rows.then(|| RowsEnded {
+            feeder: feeder.clone(),
+            rows: *rows,
+            is_failure: *order == Order::Unique,
+        })
+    }
+}
+
+/// The root of the target, by the name that its requests give it.
+fn base(route: &Route, host: &HeaderValue) -> Url {
+    let scheme = if route.is_secure() { "https" } else { "http" };
+    let host = host.to_str().unwrap_or_default();
+    Url::parse(&format!("{scheme}://{host}/")).unwrap_or_else(|_| {
+        // A host that is no part of a URL: cookies are its alone all the same.
+        Url::parse("http://target.invalid/").expect("it is one")
+    })
 }
 
 fn highest_rate(scenario: &Scenario) -> f64 {

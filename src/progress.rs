@@ -71,6 +71,10 @@ impl Progress {
     )]
     pub fn tell(&self, event: &Event<'_>) {
         match (&self.view, event) {
+            (View::Line { bar, .. }, Event::Warning(words)) => {
+                bar.println(format!("warning: {words}"))
+            }
+            (View::Log | View::Quiet, Event::Warning(words)) => eprintln!("warning: {words}"),
             (View::Quiet, _) => {}
             (View::Line { bar, .. }, Event::Step(step)) => bar.set_message((*step).to_owned()),
             (View::Line { bar, load }, Event::Started { phases, .. }) => {

@@ -14,7 +14,9 @@ use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::Resources;
 use crate::scenario::LoadModel;
+use crate::threshold::Ruling;
 use crate::units::Quantile;
+pub use crate::validity::RowsEnded;
 use crate::validity::{Measured, Validity, judge};
 use crate::windows::Window;
 
@@ -25,6 +27,8 @@ pub struct RunRecord {
     pub started: String,
     /// Whether an interrupt ended it early.
     pub interrupted: bool,
+    /// The threshold that ended it early, where one did.
+    pub ended_by: Option<EndedBy>,
     /// What was sent.
     pub scenario: ScenarioIdentity,
     /// What was measured.
@@ -47,8 +51,19 @@ pub struct RunRecord {
     pub audits: Vec<Audit>,
     /// Whether the figures may be believed.
     pub validity: Validity,
+    /// What became of its thresholds, in order.
+    pub thresholds: Vec<Ruling>,
     /// Where it ran.
     pub environment: Environment,
+}
+
+/// The threshold that ended a run before its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedBy {
+    /// As it was written.
+    pub expression: String,
+    /// When it was found broken, in nanoseconds from the start of the run.
+    pub at_ns: u64,
 }
 
 /// The identity of a scenario.
@@ -163,6 +178,10 @@ pub struct Generator {
     pub placement: Option<String>,
     /// What it ran out of, in words.
     pub ran_out: Option<String>,
+    /// The feeder whose rows ended the run, where they did.
+    pub rows_ended: Option<RowsEnded>,
+    /// Whether arrivals waited because too many walks were in progress.
+    pub walks_full: bool,
 }
 
 /// The first failure of its kind.
@@ -174,8 +193,10 @@ pub struct Failure {
     pub step: String,
     /// Its outcome, in words.
     pub outcome: String,
-    /// What was asked and what came, without headers and bodies, which may hold secrets.
+    /// What was asked and what came, without what may be secret.
     pub what: String,
+    /// The response's status, its head without secrets, and the beginning of its body, as far as there was one.
+    pub response: Option<String>,
 }
 
 /// What a target's own audit of its data found.
@@ -365,6 +386,14 @@ impl Measured for Judged<'_> {
     fn busiest_worker(&self) -> Option<(usize, f64)> {
         self.record.generator.busiest_worker
     }
+    fn rows_ended(&self) -> Option<RowsEnded> {
+        self.record.generator.rows_ended.clone()
+    }
+
+    fn walks_full(&self) -> bool {
+        self.record.generator.walks_full
+    }
+
     fn ran_out(&self) -> Option<String> {
         self.record.generator.ran_out.clone()
     }

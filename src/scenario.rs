@@ -2,26 +2,39 @@
 //!
 //! The format is described in `scenarios/README.md`.
 
+mod content;
+mod expectation;
+mod flow;
+mod given;
+mod inspect;
 mod phase;
 mod read;
 mod request;
+mod secrets;
 mod select;
 mod status;
 mod template;
+mod thresholds;
 mod url;
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::document::{Document, Problems, Walk};
+use crate::document::{Document, Place, Problems, Walk};
 use crate::random::{self, Stream};
+use crate::threshold::Threshold;
 
+pub use content::{Content, Keep, MOST_BODY_BYTES, SHOWN_BYTES, is_secret};
+pub use flow::{Flow, Next, Position, Step};
+pub use given::{FIRST_PREFLIGHT, Feeder, Field, Format, Given, Key, Known, Order, Row, Rows};
+pub use inspect::{Inspection, Unmet};
 pub use phase::{Arrivals, LoadModel, Phase};
-pub use request::RequestTemplate;
+pub use request::{RequestTemplate, Uses};
 pub use select::SelectError;
 pub use status::StatusSet;
-pub use template::{Draw, Template};
+pub use template::{Draw, Template, Unfilled, Value};
+pub use thresholds::ThresholdError;
 pub use url::UrlRun;
 
 /// A scenario: flows with weights, and phases end to end on one time axis.
@@ -30,35 +43,34 @@ pub struct Scenario {
     file_name: String,
     digest: String,
     text: String,
+    public_text: String,
+    credentials: Vec<String>,
     why: Option<String>,
     seed: u64,
     timeout: Duration,
     connections: Connections,
+    feeders: Vec<Feeder>,
+    places: read::Places,
+    setup: Vec<Call>,
     flows: Vec<Flow>,
+    teardown: Vec<Call>,
     total_weight: u64,
     phases: Vec<Phase>,
+    warnings: Option<Problems>,
+    thresholds: Vec<Threshold>,
 }
 
-/// A weighted sequence of steps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flow {
-    /// Unique in its scenario.
-    pub name: String,
-    /// At least 1, relative to the other flows' weights.
-    pub weight: u32,
-    /// At least one.
-    pub steps: Vec<Step>,
-}
-
-/// One request of a flow and what it expects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Unique in its flow.
+/// A request before or after a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// For people.
     pub name: String,
     /// What is sent.
     pub request: RequestTemplate,
-    /// The statuses that are not a `status error`.
-    pub expect: StatusSet,
+    /// What is expected of the response, and captured from it.
+    pub inspection: Inspection,
+    /// What it captures, by number.
+    pub captured: Vec<String>,
 }
 
 /// The pool of connections to the target.
@@ -144,18 +156,23 @@ impl Scenario {
         let document = Document::parse(file_name, text)?;
         let mut walk = Walk::new(&document);
         let content = read::content(&mut walk, document.root());
+        let warnings = walk.take_warnings();
         let content = walk.finish(content)?;
         Ok(Self {
             file_name: file_name.to_owned(),
-            digest: Sha256::digest(text)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            digest: hex(&Sha256::digest(text)),
+            public_text: secrets::without_secrets(&document),
+            credentials: secrets::credentials(&document),
             text: document.text().to_owned(),
             why: content.why,
             seed: content.seed,
             timeout: content.timeout,
             connections: content.connections,
+            feeders: content.feeders,
+            places: content.places,
+            setup: content.setup,
+            teardown: content.teardown,
+            warnings,
             total_weight: content
                 .flows
                 .iter()
@@ -163,6 +180,7 @@ impl Scenario {
                 .sum(),
             flows: content.flows,
             phases: content.phases,
+            thresholds: content.thresholds,
         })
     }
 
@@ -198,11 +216,34 @@ impl Scenario {
         }
     }
 
-    /// SHA-256 of the file as it was read, in hexadecimal. What the command line changes (phases, rate, seed) is not
-    /// in it: records keep those beside the digest.
+    /// The scenario with the digests of the files that it names, SHA-256 each, in its own.
+    #[must_use]
+    pub fn with_files(mut self, digests: &[[u8; 32]]) -> Self {
+        if !digests.is_empty() {
+            let mut all = Sha256::new();
+            all.update(&self.digest);
+            digests.iter().for_each(|digest| all.update(digest));
+            self.digest = hex(&all.finalize());
+        }
+        self
+    }
+
+    /// SHA-256 of the file as it was read, in hexadecimal; with the files that it names, of the digests of all of them.
+    /// What the command line changes (phases, rate, seed) is not in it: records keep those beside the digest.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The credentials that were written into the file.
+    pub fn credentials(&self) -> impl Iterator<Item = &str> {
+        self.credentials.iter().map(String::as_str)
+    }
+
+    /// The file's text without the credentials that were written into it, for records and reports.
+    #[must_use]
+    pub fn public_text(&self) -> &str {
+        &self.public_text
     }
 
     /// The file's text.
@@ -241,6 +282,61 @@ impl Scenario {
         &self.flows
     }
 
+    /// In the order of the file.
+    #[must_use]
+    pub fn feeders(&self) -> &[Feeder] {
+        &self.feeders
+    }
+
+    /// What has to be known before a run, beside the captures of the set-up calls.
+    pub fn needs(&self) -> impl Iterator<Item = &Key> {
+        self.places.known.iter().map(|(key, _)| key)
+    }
+
+    /// The calls before the run.
+    #[must_use]
+    pub fn setup(&self) -> &[Call] {
+        &self.setup
+    }
+
+    /// The calls after it.
+    #[must_use]
+    pub fn teardown(&self) -> &[Call] {
+        &self.teardown
+    }
+
+    /// What is allowed, and probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Option<&Problems> {
+        self.warnings.as_ref()
+    }
+
+    /// What is wrong with the file of a feeder, or with one of the fields that are used, at the place that names it.
+    #[must_use]
+    pub fn feeder_problem(&self, feeder: usize, field: Option<usize>, message: &str) -> Problems {
+        let place = match field {
+            Some(field) => self.places.fields[feeder][field],
+            None => self.places.files[feeder],
+        };
+        self.problem(place, message, None)
+    }
+
+    /// What is wrong with something that a run has to know, at the place that asks for it first.
+    #[must_use]
+    pub fn need_problem(&self, key: &Key, message: &str, hint: &str) -> Problems {
+        let known = self.places.known.iter().find(|(known, _)| known == key);
+        let place = known.map_or(Place::default(), |(_, place)| *place);
+        self.problem(place, message, Some(hint))
+    }
+
+    fn problem(&self, place: Place, message: &str, hint: Option<&str>) -> Problems {
+        // The text was read before, so it can be again.
+        match Document::parse(&self.file_name, self.text.as_bytes()) {
+            Ok(document) => document.problem(place, message, hint),
+            Err(problems) => problems,
+        }
+    }
+
     /// In the order of the file, at least one of them measured.
     #[must_use]
     pub fn phases(&self) -> &[Phase] {
@@ -251,6 +347,10 @@ impl Scenario {
     pub fn measured_phases(&self) -> impl Iterator<Item = &Phase> {
         self.phases.iter().filter(|phase| phase.is_measured())
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub struct Schedule {
     seed: u64,
     /// Arrivals of a closed phase at most.
     most_walks: u64,
+    /// The numbers of arrivals end before this.
+    numbers: u64,
     /// Whether a limit of arrivals ends it before its last phase would.
     is_cut: bool,
 }
@@ -128,6 +130,7 @@ impl Schedule {
             phases,
             seed,
             most_walks: u64::MAX,
+            numbers: u64::MAX,
             is_cut: false,
         }
     }
@@ -144,16 +147,37 @@ impl Schedule {
         });
         let mut limited = Arc::unwrap_or_clone(whole);
         limited.most_walks = arrivals;
-        if let Some(beyond) = beyond {
-            limited.is_cut = true;
-            for (index, phase) in limited.phases.iter_mut().enumerate().skip(beyond.phase) {
-                if index > beyond.phase {
-                    phase.start = beyond.due;
-                }
-                phase.end = beyond.due;
-            }
-        }
+        limited.cut_at(beyond);
         limited
+    }
+
+    /// The same schedule without the arrivals from `number` on; it ends when the first of them would have been due.
+    #[must_use]
+    pub fn up_to(self, number: u64) -> Self {
+        let whole = Arc::new(self);
+        let mut numbered = whole.arrivals();
+        let beyond = usize::try_from(number).ok().and_then(|passed| {
+            // Those before a closed phase have every number there is, those behind it have none below it.
+            numbered
+                .nth(passed)
+                .filter(|arrival| arrival.number >= number)
+        });
+        let mut limited = Arc::unwrap_or_clone(whole);
+        limited.numbers = number;
+        limited.cut_at(beyond);
+        limited
+    }
+
+    /// Ends it when `beyond` would have been due, if there is such an arrival.
+    fn cut_at(&mut self, beyond: Option<Arrival>) {
+        let Some(beyond) = beyond else { return };
+        self.is_cut = true;
+        for (index, phase) in self.phases.iter_mut().enumerate().skip(beyond.phase) {
+            if index > beyond.phase {
+                phase.start = beyond.due;
+            }
+            phase.end = beyond.due;
+        }
     }
 
     /// Whether a number of arrivals ends it before its last phase would.
@@ -165,7 +189,7 @@ impl Schedule {
     /// Whether a number of arrivals may end its closed phases.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        self.most_walks < u64::MAX
+        self.most_walks < u64::MAX || self.numbers < u64::MAX
     }
 
     /// When a phase starts and ends, in nanoseconds from the start of the run.
@@ -211,7 +235,7 @@ impl Schedule {
             end: span.end,
             users,
             base: span.base,
-            limit: span.base.saturating_add(most),
+            limit: span.base.saturating_add(most).min(self.numbers),
             seed: self.seed,
         })
     }
@@ -627,6 +651,32 @@ mod tests {
             .map(|arrival| arrival.number)
             .collect();
         assert_eq!(numbers, [0, 1, 2, 3 + Phase::MAX_ARRIVALS]);
+    }
+
+    #[test]
+    fn numbers_end_where_rows_do() {
+        let phase = |model| Phase {
+            name: "p".into(),
+            model,
+            duration: std::time::Duration::from_secs(1),
+            warmup: false,
+        };
+        let rate = LoadModel::Open {
+            rate: Rate::per_second_of(10).unwrap(),
+            arrivals: Arrivals::Constant,
+        };
+        let phases = [phase(rate), phase(LoadModel::Closed { users: 2 })];
+        let whole = || Schedule::new(&phases, 1);
+        let cut = Arc::new(whole().up_to(4));
+        assert_eq!((cut.arrivals().count(), cut.end()), (4, 400_000_000));
+        assert!(cut.is_cut());
+        let closed = whole().up_to(11);
+        assert!(!closed.is_cut() && closed.is_limited());
+        let users = closed.closed(1).unwrap();
+        assert_eq!(users.first(0).map(|arrival| arrival.number), Some(10));
+        assert_eq!(users.first(1), None);
+        let ample = whole().up_to(1_000);
+        assert_eq!(ample.end(), whole().end());
     }
 
     #[test]

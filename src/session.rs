@@ -4,6 +4,7 @@
 //! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
 //! measures a target that is known.
 
+pub mod calls;
 pub mod debug;
 pub mod rounds;
 pub mod run;
@@ -20,10 +21,11 @@ pub use crate::load::{LoadError, Pem, Tls, TlsError, TlsOptions};
 use crate::machine::{self, Confined};
 use crate::placement::{CpuList, Parts, Pin, PinError, Placement};
 use crate::probe::ProbeError;
-use crate::scenario::SelectError;
+use crate::scenario::{SelectError, Unfilled};
 use crate::stores::{Durability, Lease, Options, Stores, StoresError};
 use crate::target::TargetError;
 use crate::target_spec::{CommandLine, ConnectTo, TargetSpec};
+use calls::NotAsExpected;
 
 use shutdown::{Interrupted, Shutdown};
 use verify::VerifyError;
@@ -111,6 +113,12 @@ pub enum SessionError {
     /// Two arms cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// What a scenario was given cannot stand where it should.
+    #[error("the scenario cannot be replayed: {0}")]
+    Unfilled(#[from] Unfilled),
+    /// A call, or the preflight, was not as expected.
+    #[error(transparent)]
+    NotAsExpected(#[from] NotAsExpected),
     /// The oracle that tailmark is held against.
     #[error(transparent)]
     Verify(#[from] VerifyError),

@@ -1,4 +1,4 @@
-//! Rates, durations, ratios and quantiles as people write them, and numbers as the tables print them.
+//! Rates, durations, ratios, sizes and quantiles as people write them, and numbers as the tables print them.
 //!
 //! Everything here is exact where a person was exact: a rate is a rational number and a duration is a whole number
 //! of nanoseconds, so that what is printed can be typed in again and mean the same.
@@ -6,6 +6,7 @@
 mod print;
 mod quantile;
 mod rate;
+mod size;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use thiserror::Error;
 pub use print::{mib, thousands, three_digits};
 pub use quantile::Quantile;
 pub use rate::Rate;
+pub use size::{parse_size, parse_slope};
 
 /// A text that is not the quantity it should be: what was written and what is wrong with it.
 ///
@@ -59,6 +61,10 @@ impl UnitError {
             }
             Fault::RateTooLow => "the lowest rate is one arrival a day".to_owned(),
             Fault::NotARatio => "ratios are written 5%, 0.5% or 0.005".to_owned(),
+            Fault::NotASize => "sizes are written 512KiB, 64MiB, 2GiB or 64MB".to_owned(),
+            Fault::NotASlope => {
+                "a size over time is written 1MiB/h, 64KiB/min or 512B/s".to_owned()
+            }
             Fault::NotAQuantile => {
                 "quantiles are written p50, p90, p99, p99.9, up to p99.9999".to_owned()
             }
@@ -93,6 +99,12 @@ pub enum Fault {
     /// Neither a percentage nor a decimal.
     #[error("is not a ratio")]
     NotARatio,
+    /// No size, or one without a unit.
+    #[error("is not a size")]
+    NotASize,
+    /// No size over time.
+    #[error("is not a size over time")]
+    NotASlope,
     /// No quantile strictly between p0 and p100.
     #[error("is not a quantile")]
     NotAQuantile,
@@ -175,12 +187,13 @@ pub fn nanoseconds(duration: Duration) -> u64 {
 /// Anything else, signs included, is not a ratio.
 pub fn parse_ratio(text: &str) -> Result<f64, UnitError> {
     let trimmed = text.trim();
-    let (amount, percent) = match trimmed.strip_suffix('%') {
-        Some(amount) => (amount.trim_end(), 100.0),
-        None => (trimmed, 1.0),
+    let (amount, whole) = match trimmed.strip_suffix('%') {
+        Some(amount) => (amount.trim_end(), 100),
+        None => (trimmed, 1),
     };
     match Decimal::parse(amount) {
-        Some(decimal) => Ok(decimal.digits as f64 / decimal.scale() as f64 / percent),
+        // Divided once, so that 0.7 % is the same number as 7 of 1,000.
+        Some(decimal) => Ok(decimal.digits as f64 / (decimal.scale() * whole) as f64),
         None => Err(UnitError::new(text, Fault::NotARatio)),
     }
 }
@@ -352,6 +365,7 @@ mod tests {
             ("0.5%", Ok("0.005")),
             ("0.005", Ok("0.005")),
             ("150 %", Ok("1.5")),
+            ("0.7%", Ok("0.007")),
             ("-1%", Err("`-1%` is not a ratio")),
         ] {
             check(parse_ratio(text), expected);

@@ -26,6 +26,10 @@ pub trait Measured {
     fn busiest_worker(&self) -> Option<(usize, f64)>;
     /// What the generator ran out of (ports, descriptors), in words.
     fn ran_out(&self) -> Option<String>;
+    /// The feeder whose rows ended the run.
+    fn rows_ended(&self) -> Option<RowsEnded>;
+    /// Whether arrivals waited because too many walks were in progress.
+    fn walks_full(&self) -> bool;
     /// The share of CPU time that the hypervisor took away, 0 to 1.
     fn steal(&self) -> Option<f64>;
     /// How long tailmark's own control group was throttled.
@@ -40,6 +44,17 @@ pub trait Measured {
     fn connections(&self) -> usize;
     /// Arrivals per second that the target kept up with, and that were offered.
     fn kept_up(&self) -> (f64, f64);
+}
+
+/// A feeder of which every row had been taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowsEnded {
+    /// Its name.
+    pub feeder: String,
+    /// How many it had.
+    pub rows: u64,
+    /// Whether the scenario needed more: its order is `unique`.
+    pub is_failure: bool,
 }
 
 /// The verdict of the rule.
@@ -94,7 +109,9 @@ const KEPT_UP: f64 = 0.98;
 pub fn judge(measured: &impl Measured) -> Validity {
     let client_bound = client_bound(measured);
     let disturbed = disturbed(measured);
+    let exhausted = exhausted(measured);
     let state = match (client_bound.is_empty(), disturbed.is_empty()) {
+        _ if !exhausted.is_empty() => State::DataExhausted,
         (true, true) => State::Valid,
         // A machine that was taken away makes the generator late: name the cause, not its effect.
         (_, false) => State::Disturbed,
@@ -105,10 +122,12 @@ pub fn judge(measured: &impl Measured) -> Validity {
         .chain(pool_bound(measured))
         .chain(pool_imbalance(measured))
         .chain(keep_alive(measured))
+        .chain(rows_ended(measured))
+        .chain(walks_full(measured))
         .collect();
     Validity {
         state,
-        reasons: [disturbed, client_bound].concat(),
+        reasons: [exhausted, disturbed, client_bound].concat(),
         notes,
     }
 }
@@ -187,6 +206,38 @@ fn client_bound(measured: &impl Measured) -> Vec<String> {
             .map(|what| format!("tailmark ran out of {what}")),
     );
     reasons
+}
+
+/// What was planned could not be sent: the rest of the run is missing.
+fn exhausted(measured: &impl Measured) -> Vec<String> {
+    let ended = measured.rows_ended().filter(|ended| ended.is_failure);
+    let words = |ended: RowsEnded| {
+        format!(
+            "feeder {} has {} rows, each for one arrival, and the run needed more; give it more rows, or order: circular",
+            ended.feeder,
+            thousands(ended.rows)
+        )
+    };
+    ended.map(words).into_iter().collect()
+}
+
+fn rows_ended(measured: &impl Measured) -> Option<Note> {
+    let ended = measured.rows_ended().filter(|ended| !ended.is_failure)?;
+    Some(Note {
+        name: "rows-ended".into(),
+        words: format!(
+            "the run ended with the {} rows of feeder {}",
+            thousands(ended.rows),
+            ended.feeder
+        ),
+    })
+}
+
+fn walks_full(measured: &impl Measured) -> Option<Note> {
+    measured.walks_full().then(|| Note {
+        name: "walks-full".into(),
+        words: "a worker had 65,536 walks in progress, and arrivals waited for one to end; that is in their wait. --workers has room for more".into(),
+    })
 }
 
 fn disturbed(measured: &impl Measured) -> Vec<String> {
@@ -300,6 +351,8 @@ mod tests {
         turn: u64,
         busy: f64,
         ran_out: Option<&'static str>,
+        rows_ended: Option<bool>,
+        walks_full: bool,
         steal: f64,
         throttled: u64,
         full: u64,
@@ -318,6 +371,8 @@ mod tests {
         turn: 100_000,
         busy: 0.2,
         ran_out: None,
+        rows_ended: None,
+        walks_full: false,
         steal: 0.0,
         throttled: 0,
         full: 0,
@@ -350,6 +405,16 @@ mod tests {
         }
         fn busiest_worker(&self) -> Option<(usize, f64)> {
             Some((0, self.busy))
+        }
+        fn rows_ended(&self) -> Option<RowsEnded> {
+            self.rows_ended.map(|is_failure| RowsEnded {
+                feeder: "users".into(),
+                rows: 1_000,
+                is_failure,
+            })
+        }
+        fn walks_full(&self) -> bool {
+            self.walks_full
         }
         fn ran_out(&self) -> Option<String> {
             self.ran_out.map(str::to_owned)

@@ -128,9 +128,15 @@ impl Recorder {
         closed
     }
 
-    /// Hands over what is still open.
-    pub fn finish(&mut self) -> impl Iterator<Item = Part> + '_ {
+    /// Hands over what is open; what comes later to the same windows makes further parts of them.
+    pub fn hand_over(&mut self) -> impl Iterator<Item = Part> + '_ {
         self.open.drain(..)
+    }
+
+    /// Whether there is anything to hand over.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
     }
 }
 
@@ -216,7 +222,7 @@ mod tests {
                 let due = grid.start + due_ms * 1_000_000;
                 recorder.record(0, due, outcome, response).iter().for_each(|part| windows.add(part));
             }
-            recorder.finish().for_each(|part| windows.add(&part));
+            recorder.hand_over().for_each(|part| windows.add(&part));
             for window in windows.of_phase(0, grid) {
                 let mut expected = Histogram::new();
                 for &(due_ms, response, _) in &entries {

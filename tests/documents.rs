@@ -200,7 +200,7 @@ fn hostile_files_are_refused_quickly() {
                 "'${x}',\n".repeat(90_000)
             ))
             .into_bytes(),
-            "unknown function `x`",
+            "unknown name `x`",
         ),
         (
             b"x: &a [*a]".to_vec(),
@@ -231,6 +231,58 @@ fn hostile_files_are_refused_quickly() {
             "{expected}: {:?}",
             started.elapsed()
         );
+    }
+}
+
+#[test]
+fn hostile_files_are_refused_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |yaml, k| {
+        let before = k - 1;
+        yaml + &format!("a{k}: &a{k} [*a{before}, *a{before}]\n")
+    });
+    let doubling: String = (1..60)
+        .map(|k| format!("v{k}: '${{v{}}}${{v{}}}', ", k - 1, k - 1))
+        .collect();
+    for (name, bytes) in [
+        ("bomb", bomb.into_bytes()),
+        ("deep", vec![b'['; 100_000]),
+        ("huge", vec![b'a'; 100 << 20]),
+        ("latin", b"tailmark: 1\nwhy: caf\xe9\n".to_vec()),
+        ("many", lines(70_000, "1")),
+        (
+            "doubling",
+            completed(&format!(
+                "flows: {{ f: {{ vars: {{ v0: a, {doubling} }}, steps: [get: '/${{v59}}'] }} }}\n"
+            ))
+            .into_bytes(),
+        ),
+        (
+            "pattern",
+            completed("flows: { f: { steps: [{ get: /, checks: { body: { matches: '((a{500}){500}){500}' } } }] } }\n")
+                .into_bytes(),
+        ),
+        (
+            "deep-path",
+            completed(&format!(
+                "flows: {{ f: {{ steps: [{{ get: /, capture: {{ a: '${}' }} }}] }} }}\n",
+                "[?(@".repeat(50_000)
+            ))
+            .into_bytes(),
+        ),
+    ] {
+        let file = folder.path().join(format!("{name}.yaml"));
+        fs::write(&file, bytes).unwrap();
+        // All of the address space is bounded, which is more than the memory in use.
+        let checked = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 262144 && exec \"$0\" check \"$1\""])
+            .arg(env!("CARGO_BIN_EXE_tailmark"))
+            .arg(&file)
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(2), "{name}: {words}");
+        assert!(words.starts_with("error: "), "{name}: {words}");
     }
 }
 
@@ -285,16 +337,8 @@ fn the_shipped_scenarios_say_what_they_promise() {
 fn rendered(scenario: &Scenario, flow: usize, arrival: u64) -> String {
     let mut text = String::new();
     for (step, index) in scenario.flows()[flow].steps.iter().zip(0..) {
-        let draw = Draw {
-            seed: scenario.seed(),
-            arrival,
-            step: index,
-        };
-        let show = |template: &tailmark::scenario::Template| {
-            let mut out = Vec::new();
-            template.render(&draw, &mut out);
-            String::from_utf8(out).unwrap()
-        };
+        let draw = Draw::new(scenario.seed(), arrival, index);
+        let show = |template: &tailmark::scenario::Template| template.show(&draw);
         let request = &step.request;
         text += &format!(
             "{}: {} {}\n",
@@ -308,7 +352,7 @@ fn rendered(scenario: &Scenario, flow: usize, arrival: u64) -> String {
         if let Some(body) = &request.body {
             text += &format!("  {}\n", show(body));
         }
-        text += &format!("  expects {}\n", step.expect);
+        text += &format!("  expects {}\n", step.inspection.status);
     }
     text
 }
@@ -351,7 +395,7 @@ proptest! {
         let body = scenario.flows()[0].steps[0].request.body.as_ref().unwrap();
         let render = || {
             let mut out = Vec::new();
-            body.render(&Draw { seed, arrival, step: 3 }, &mut out);
+            body.render(&Draw::new(seed, arrival, 3), &mut out).unwrap();
             out
         };
         let parsed: serde_json::Value = serde_json::from_slice(&render()).unwrap();
@@ -366,7 +410,7 @@ proptest! {
         // What is no path was refused; what was not must be one.
         if let Ok(scenario) = Scenario::parse("f.yaml", text.as_bytes()) {
             let mut out = Vec::new();
-            scenario.flows()[0].steps[0].request.path.render(&Draw { seed: 1, arrival, step: 0 }, &mut out);
+            scenario.flows()[0].steps[0].request.path.render(&Draw::new(1, arrival, 0), &mut out).unwrap();
             let path = http::uri::PathAndQuery::try_from(out.as_slice()).unwrap();
             prop_assert_eq!(path.as_str().as_bytes(), out.as_slice());
         }

@@ -32,6 +32,7 @@ fn the_tail_is_what_the_schedule_and_the_freezes_imply() {
             "run",
             &format!("http://{}/${{seq}}", server.address),
             "--no-save",
+            "--no-preflight",
             "--json",
         ])
         // Few enough connections that what a freeze holds up does not all become readable at one moment: the time in

@@ -10,7 +10,9 @@ use tailmark::verification::peers::{Model, Reported};
 use tailmark::verification::{
     Answers, Figures, Found, Late, PeerFound, Seen, Verification, scripts,
 };
-use tailmark::{exchange, ledger, scenario, schedule, units, validity, windows};
+use tailmark::{
+    exchange, judgement, ledger, scenario, schedule, threshold, units, validity, windows,
+};
 
 // The scripted records of the library's own tests, which name the library's modules as `crate::…`.
 #[path = "../src/compare/fixtures.rs"]
@@ -157,11 +159,36 @@ fn run() -> run_record::RunRecord {
     let mut record = record("shop", SHOP, answer);
     record.connections.tls.record(MS);
     record.audits.push(audit(3));
+    record.ended_by = Some(run_record::EndedBy {
+        expression: "error_rate < 1%".into(),
+        at_ns: 12_000 * MS,
+    });
+    record.thresholds = rulings(&record);
+    let unread = run_record::RunRecord {
+        resources: run_record::resources::Resources::default(),
+        ..record.clone()
+    };
+    record.thresholds.extend(rulings(&unread));
     record.validity.notes.push(validity::Note {
         name: "saturated".into(),
         words: "the target finished 612 of 1,000 per second".into(),
     });
     record
+}
+
+/// What became of thresholds of every unit.
+fn rulings(record: &run_record::RunRecord) -> Vec<threshold::Ruling> {
+    let scenario = scenario::Scenario::parse("shop.yaml", SHOP.as_bytes()).unwrap();
+    let thresholds = [
+        "p99 < 250ms over every 5s",
+        "error_rate < 1%",
+        "achieved_rate > 100/s",
+        "mem.peak < 64MiB",
+        "mem.slope < 1MiB/h",
+        "cpu.per_1k < 1s",
+    ];
+    let scenario = scenario.with_thresholds(&thresholds.map(str::to_owned));
+    judgement::rulings(record, scenario.unwrap().thresholds())
 }
 
 /// `document` is valid and wholly described, and any key that is taken out or given another type is noticed.

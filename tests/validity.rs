@@ -142,7 +142,15 @@ fn descriptors_that_run_out_void_the_run() {
          phases: [{ name: p, rate: 50/s, for: 200ms }]\n",
     );
     let url = server.url();
-    let words = ["run", "s.yaml", "--target", &url, "--json", "--no-save"];
+    let words = [
+        "run",
+        "s.yaml",
+        "--target",
+        &url,
+        "--json",
+        "--no-save",
+        "--no-preflight",
+    ];
     // What was opened before tailmark started counts too, and tailmark cannot know of it beforehand.
     let crowded = |inherited: u32| {
         let script = format!(
@@ -283,6 +291,7 @@ fn a_generator_that_is_throttled_says_that_it_was_disturbed() {
             &url,
             "--json",
             "--no-save",
+            "--no-preflight",
             "-r",
             "20000",
             "-d",

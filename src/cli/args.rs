@@ -224,6 +224,9 @@ pub(super) struct RunArgs {
     /// How arrivals are spaced (a URL) [constant]
     #[arg(long, value_name = "HOW")]
     pub(super) arrivals: Option<Spacing>,
+    /// What must hold, such as 'p99 < 250ms', beside what the scenario says; may be given again
+    #[arg(long, value_name = "EXPR")]
+    pub(super) threshold: Vec<String>,
     /// Measure this phase alone
     #[arg(long, value_name = "PHASE")]
     pub(super) phase: Option<String>,
@@ -241,6 +244,9 @@ pub(super) struct RunArgs {
     /// Make one exchange and print it, without load
     #[arg(long, conflicts_with_all = ["json", "output"])]
     pub(super) debug: bool,
+    /// Do not walk through each flow once before the load
+    #[arg(long)]
+    pub(super) no_preflight: bool,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
@@ -282,6 +288,9 @@ pub(super) struct CompareArgs {
     pub(super) order_seed: Option<u64>,
     #[command(flatten)]
     pub(super) placing: Placing,
+    /// Do not walk through each flow once before each load
+    #[arg(long)]
+    pub(super) no_preflight: bool,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]

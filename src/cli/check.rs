@@ -6,6 +6,7 @@ use super::Outcome;
 use super::args::CheckArgs;
 use super::failure::Failure;
 use crate::data::{self, DataError};
+use crate::document::Problems;
 
 pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Done;
@@ -35,15 +36,27 @@ fn describe(file: &Path) -> Result<String, DataError> {
             .collect();
         return Ok(format!("ok, targets {}", names.join(", ")));
     }
-    let scenario = data::scenario(file)?;
+    let (scenario, _) = data::given(data::scenario(file)?)?;
+    if let Some(warnings) = scenario.warnings() {
+        warn(warnings);
+    }
     let phases: Vec<&str> = scenario
         .phases()
         .iter()
         .map(|phase| phase.name.as_str())
         .collect();
+    let flows = scenario.flows().len();
+    let plural = if flows == 1 { "" } else { "s" };
     Ok(format!(
-        "ok, {} flows, phases {}",
-        scenario.flows().len(),
+        "ok, {flows} flow{plural}, phases {}",
         phases.join(", ")
     ))
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the command line alone writes to the terminal"
+)]
+fn warn(warnings: &Problems) {
+    eprintln!("{warnings}");
 }

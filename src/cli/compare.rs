@@ -102,9 +102,12 @@ fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request,
     if let Some(seed) = args.seed {
         scenario = scenario.with_seed(seed);
     }
+    let (scenario, given) = data::given(scenario)?;
     Ok(Request {
         access: args.access.read(&arms.iter().collect::<Vec<_>>())?,
         scenario,
+        given,
+        preflight: !args.no_preflight,
         phase: args.phase.clone(),
         rate: args.rate,
         arms,

@@ -7,7 +7,7 @@ use super::stage::on_stage;
 use crate::exchange::Outcome as Ended;
 use crate::session::debug::{Kept, Shown, exchange_once};
 use crate::session::run::Request;
-use crate::units::{thousands, three_digits};
+use crate::units::three_digits;
 
 /// Makes one exchange of `request` and prints it.
 pub(super) async fn debug(request: &Request, common: &Common) -> Result<Outcome, Failure> {
@@ -53,27 +53,14 @@ fn text(shown: &Shown) -> String {
 }
 
 fn message(mark: char, kept: &Kept) -> String {
-    let bytes = String::from_utf8_lossy(&kept.bytes);
-    let mut text = String::new();
-    for line in bytes.lines() {
-        text.push(mark);
-        if !line.is_empty() {
-            text.push(' ');
-        }
-        // What comes from a server must not command the terminal.
-        for c in line.chars() {
-            match c {
-                '\t' => text.push(c),
-                c if c.is_control() => text.extend(c.escape_default()),
-                c => text.push(c),
-            }
-        }
-        text.push('\n');
-    }
-    if kept.omitted > 0 {
-        text += &format!("{mark} … {} bytes more\n", thousands(kept.omitted));
-    }
-    text
+    let lines = kept
+        .lines(usize::MAX)
+        .into_iter()
+        .map(|line| match line.is_empty() {
+            true => format!("{mark}\n"),
+            false => format!("{mark} {line}\n"),
+        });
+    lines.collect()
 }
 
 #[cfg(test)]

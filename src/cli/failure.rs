@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::data::DataError;
 use crate::document::Problems;
 use crate::run_record::wire::ReadError;
-use crate::scenario::SelectError;
+use crate::scenario::{SelectError, ThresholdError};
 use crate::session::{LoadError, SessionError, TlsError};
 use crate::target_spec::TargetError;
 use crate::units::UnitError;
@@ -98,6 +98,12 @@ impl From<SelectError> for Failure {
     }
 }
 
+impl From<ThresholdError> for Failure {
+    fn from(error: ThresholdError) -> Self {
+        Self::said(&error.to_string(), error.hint())
+    }
+}
+
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
         Self::said(&chain(&error), error.hint())
@@ -132,6 +138,9 @@ impl From<SessionError> for Failure {
             SessionError::Tls(error) => error.into(),
             SessionError::Load(LoadError::Limit(error)) => {
                 Self::said(&error.to_string(), error.hint())
+            }
+            SessionError::NotAsExpected(error) => {
+                Self::said(&error.to_string(), Some(error.hint().into()))
             }
             error => Self::said(&chain(&error), None),
         }

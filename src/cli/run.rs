@@ -21,6 +21,7 @@ use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, Watcher, place};
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
 use crate::units::Rate;
+use crate::validity::State;
 
 /// The rate of a bare URL: enough for a p99 in ten seconds, and harmless to any server.
 const URL_RATE: u64 = 100;
@@ -36,9 +37,13 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     let outputs = report::Outputs::open(&args.saving.output)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
     let (scenario, target) = what(&args, targets.as_ref())?;
+    let scenario = scenario.with_thresholds(&args.threshold)?;
+    let (scenario, given) = data::given(scenario)?;
     let subject = args.watch.as_deref().map(subject).transpose()?;
     let request = Request {
         scenario,
+        given,
+        preflight: !args.no_preflight,
         access: args.access.read(&[&target])?,
         target,
         at_most: args.requests,
@@ -110,10 +115,18 @@ fn outcome(record: &RunRecord) -> Outcome {
         .measured()
         .map(|phase| phase.tally.outcomes().of(Ended::Ok))
         .sum();
-    match (record.interrupted, ok) {
-        (true, _) => Outcome::Interrupted,
-        (false, 0) => Outcome::NothingMeasured,
-        (false, _) => Outcome::Done,
+    let thresholds = &record.thresholds;
+    if record.interrupted {
+        Outcome::Interrupted
+    } else if ok == 0 || record.validity.state == State::DataExhausted {
+        // Nothing, or not all of what was planned.
+        Outcome::NothingMeasured
+    } else if !thresholds.is_empty() && record.validity.state != State::Valid {
+        Outcome::Invalid
+    } else if thresholds.iter().any(|ruling| !ruling.passed) {
+        Outcome::Wrong
+    } else {
+        Outcome::Done
     }
 }
 
@@ -369,6 +382,8 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Command, parse};
+    use crate::run_record::fixtures;
+    use crate::threshold::Ruling;
     use crate::units::format_duration;
 
     fn args(words: &[&str]) -> Box<RunArgs> {
@@ -409,6 +424,40 @@ mod tests {
             2,
         );
         check(&[url, "-u", "1", "-n", "9000000"], users(1), "168h", 1);
+    }
+
+    #[test]
+    fn a_threshold_decides_only_where_the_figures_can_be_believed() {
+        let yaml = fixtures::url_yaml("100/s", "1s");
+        let good = fixtures::record("url", &yaml, |_| fixtures::ok(fixtures::MS));
+        let ruling = |passed| Ruling {
+            expression: "p99 < 1s".into(),
+            observed: None,
+            when: None,
+            passed,
+            reason: None,
+        };
+        let with = |passed: &[bool]| RunRecord {
+            thresholds: passed.iter().map(|&passed| ruling(passed)).collect(),
+            ..good.clone()
+        };
+        assert_eq!(outcome(&with(&[])), Outcome::Done);
+        assert_eq!(outcome(&with(&[true, true])), Outcome::Done);
+        assert_eq!(outcome(&with(&[true, false])), Outcome::Wrong);
+        let disturbed = |passed: &[bool]| {
+            let mut record = with(passed);
+            record.environment.steal = Some(0.2);
+            record.judge();
+            record
+        };
+        assert_eq!(outcome(&disturbed(&[])), Outcome::Done);
+        assert_eq!(outcome(&disturbed(&[true])), Outcome::Invalid);
+        assert_eq!(outcome(&disturbed(&[false])), Outcome::Invalid);
+        let interrupted = RunRecord {
+            interrupted: true,
+            ..disturbed(&[false])
+        };
+        assert_eq!(outcome(&interrupted), Outcome::Interrupted);
     }
 
     #[test]

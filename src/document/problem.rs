@@ -102,18 +102,32 @@ fn printable(text: &str) -> String {
 
 /// All that is wrong with a file, in the order of the file, at most [`Problems::MAX_SHOWN`] of them.
 ///
-/// Displayed in full, ready for a terminal: `error:` and the problem, the quoted line with a caret, `hint:`.
+/// Displayed in full, ready for a terminal: `error:` or `warning:` and the problem, the quoted line with a caret, `hint:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     shown: Vec<Problem>,
     beyond: usize,
+    severity: Severity,
+}
+
+/// How bad problems are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It can, and probably something else was meant.
+    Warning,
 }
 
 impl Problems {
     /// As many as a person corrects before running the check again.
     pub const MAX_SHOWN: usize = 20;
 
-    pub(super) fn new(document: &Document, mut all: Vec<Finding>) -> Self {
+    pub(super) fn new(document: &Document, all: Vec<Finding>) -> Self {
+        Self::of(Severity::Error, document, all)
+    }
+
+    pub(super) fn of(severity: Severity, document: &Document, mut all: Vec<Finding>) -> Self {
         all.sort_by_key(|finding| finding.place);
         let beyond = all.len().saturating_sub(Self::MAX_SHOWN);
         all.truncate(Self::MAX_SHOWN);
@@ -123,6 +137,7 @@ impl Problems {
                 .map(|finding| Problem::new(document, finding))
                 .collect(),
             beyond,
+            severity,
         }
     }
 
@@ -138,6 +153,7 @@ impl Problems {
         Self {
             shown: vec![problem],
             beyond: 0,
+            severity: Severity::Error,
         }
     }
 
@@ -170,7 +186,11 @@ impl fmt::Display for Problems {
             if k > 0 {
                 writeln!(f)?;
             }
-            write!(f, "error: {problem}")?;
+            let word = match self.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            write!(f, "{word}: {problem}")?;
             if let (Some(place), Some((line, before_caret))) = (problem.place, &problem.quoted) {
                 let number = place.line.to_string();
                 write!(f, "\n  {number} | {line}")?;

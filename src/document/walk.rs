@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::problem::Finding;
+use super::problem::{Finding, Severity};
 use super::{Document, Kind, Node, Place, Problems};
 use crate::units::{Rate, UnitError, format_duration, parse_duration, thousands};
 
@@ -94,6 +94,7 @@ const MAX_FINDINGS: usize = 1_000;
 pub struct Walk<'d> {
     document: &'d Document,
     findings: Vec<Finding>,
+    warnings: Vec<Finding>,
     /// The keys that misspelt ones were taken for, by the place of their map.
     meant: HashSet<(Place, &'static str)>,
 }
@@ -105,6 +106,7 @@ impl<'d> Walk<'d> {
         Self {
             document,
             findings: Vec::new(),
+            warnings: Vec::new(),
             meant: HashSet::new(),
         }
     }
@@ -128,6 +130,21 @@ impl<'d> Walk<'d> {
         hint: impl Into<String>,
     ) {
         self.note(place, &message.into(), Some(&hint.into()));
+    }
+
+    /// Notes what is allowed, and probably not meant.
+    pub fn warn(&mut self, place: Place, message: impl Into<String>) {
+        if self.warnings.len() < MAX_FINDINGS {
+            self.warnings
+                .push(Finding::new(place, &message.into(), None));
+        }
+    }
+
+    /// What is allowed, and probably not meant; none where there is nothing.
+    pub fn take_warnings(&mut self) -> Option<Problems> {
+        let warnings = std::mem::take(&mut self.warnings);
+        let any = !warnings.is_empty();
+        any.then(|| Problems::of(Severity::Warning, self.document, warnings))
     }
 
     /// Notes what is wrong inside a scalar, at its place in the file where the scalar stands there as it is.

@@ -18,6 +18,8 @@ pub(super) fn thread_cpu() -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     start: Cell<u64>,
+    /// The start, in milliseconds since the Unix epoch.
+    wall: Cell<u64>,
 }
 
 impl Clock {
@@ -29,6 +31,14 @@ impl Clock {
     /// Sets the start of the run, a reading of [`monotonic`].
     pub(super) fn start_at(&self, start: u64) {
         self.start.set(start);
+        let ago = monotonic().saturating_sub(start) / 1_000_000;
+        let wall = nanoseconds(ClockId::Realtime) / 1_000_000;
+        self.wall.set(wall.saturating_sub(ago));
+    }
+
+    /// A moment of the run, in milliseconds since the Unix epoch.
+    pub(super) fn wall_ms(&self, moment: u64) -> u64 {
+        self.wall.get() + moment / 1_000_000
     }
 
     /// A moment of the run on the machine's axis.

@@ -16,9 +16,12 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::clock::Clock;
+use super::http_parts::Unfit;
+use super::kept::{Keeper, Wanted};
+use super::link::NotStarted;
 use super::stream::{Stream, tls_failure};
 use crate::exchange::Outcome;
-use crate::scenario::Draw;
+use crate::scenario::{Content, Draw};
 use response::Reader;
 
 pub(super) use request::{Layout, Room};
@@ -29,6 +32,7 @@ pub(super) struct Connection {
     stream: Stream,
     clock: Rc<Clock>,
     reader: Reader,
+    keeper: Keeper,
     /// What the socket did not take yet of the current request, and how much of that it took meanwhile.
     unsent: Vec<u8>,
     unsent_from: usize,
@@ -101,16 +105,13 @@ impl Failure {
     }
 }
 
-/// The connection was closed before anything of a request was written.
-#[derive(Debug)]
-pub(super) struct Closed;
-
 impl Connection {
     pub(super) fn new(stream: Stream, clock: Rc<Clock>) -> Self {
         Self {
             stream,
             clock,
             reader: Reader::default(),
+            keeper: Keeper::default(),
             unsent: Vec::new(),
             unsent_from: 0,
             busy: false,
@@ -130,18 +131,20 @@ impl Connection {
     /// is polled.
     ///
     /// # Errors
-    /// When the connection is closed and nothing was written, so that the request may go elsewhere.
+    /// When the connection is closed and nothing was written, so that the request may go elsewhere, or there is no
+    /// request.
     pub(super) fn start(
         &mut self,
         layout: &Layout,
-        draw: &Draw,
+        wanted: &Rc<Wanted>,
+        draw: &Draw<'_>,
         room: &mut Room,
-    ) -> Result<(), Closed> {
-        let request = layout.render(draw, room);
+    ) -> Result<(), NotStarted> {
+        let request = layout.render(draw, room).map_err(Unfit::from)?;
         let (written, since) = match self.stream.try_write(request, &self.clock) {
             Ok(written) => (written.taken, written.since),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, None),
-            Err(_) => return Err(Closed),
+            Err(_) => return Err(NotStarted::Closed),
         };
         self.sent = since;
         self.bytes.sent += written as u64;
@@ -149,6 +152,7 @@ impl Connection {
         self.unsent_from = 0;
         self.unsent.extend_from_slice(&request[written..]);
         self.reader.begin(layout.head_only);
+        self.keeper.begin(wanted);
         self.busy = true;
         Ok(())
     }
@@ -190,7 +194,7 @@ impl Connection {
                         return Poll::Ready(self.fail(now, Failure::Reset(cut.to_string())));
                     }
                 },
-                Ok(()) => self.reader.feed(bytes),
+                Ok(()) => self.reader.feed_into(bytes, &mut self.keeper),
             };
             match (fed, self.sent) {
                 (Ok(None), Some(_)) => {}
@@ -211,6 +215,11 @@ impl Connection {
                 (_, None) => return Poll::Ready(Event::Closed),
             }
         }
+    }
+
+    /// What was kept of the response of the exchange that is over.
+    pub(super) fn content(&self) -> &Content {
+        self.keeper.content()
     }
 
     /// Bytes written and read since the last call.

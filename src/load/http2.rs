@@ -15,19 +15,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use tokio::time::timeout;
 
 use super::clock::Clock;
 use super::dial::DialError;
-use super::http_parts::{Body, Parts};
+use super::http_parts::{Body, Parts, read_whole};
 use super::http_tap::{OnThisThread, Tapped};
 use super::http1::{Answer, Bytes, Event};
+use super::kept::{Keeper, Wanted};
 use super::link::NotStarted;
 use super::stream::Stream;
 use super::turn;
-use crate::scenario::Draw;
+use crate::scenario::{Content, Draw};
 use crate::units::format_duration;
 use watch::{End, Watch};
 
@@ -42,6 +42,7 @@ const MOST_RESET_STREAMS: usize = 10_000;
 pub(super) struct Lane {
     connection: Rc<Connection>,
     exchange: Option<Exchange>,
+    keeper: Keeper,
     /// Whether the exchange has not been polled yet, so that nobody would be woken for it.
     unpolled: bool,
     /// Whether its task is woken when the connection ends.
@@ -57,7 +58,7 @@ struct Connection {
 struct Exchange {
     stream: u32,
     /// The status of the response, when all of it has come.
-    response: Pin<Box<dyn Future<Output = hyper::Result<u16>>>>,
+    response: Pin<Box<dyn Future<Output = hyper::Result<(u16, Keeper)>>>>,
 }
 
 /// Opens HTTP/2 over `stream` as [`open`] does, if its peer answers within `limit`.
@@ -118,6 +119,7 @@ async fn open(stream: Stream, clock: Rc<Clock>, most: usize) -> Result<Vec<Lane>
     let lane = |_| Lane {
         connection: Rc::clone(&connection),
         exchange: None,
+        keeper: Keeper::default(),
         unpolled: false,
         heeds_end: false,
     };
@@ -143,7 +145,12 @@ impl Lane {
     ///
     /// # Errors
     /// When the connection takes no more, so that the request may go elsewhere, or when it is no request.
-    pub(super) fn start(&mut self, parts: &Parts, draw: &Draw) -> Result<(), NotStarted> {
+    pub(super) fn start(
+        &mut self,
+        parts: &Parts,
+        wanted: &Rc<Wanted>,
+        draw: &Draw<'_>,
+    ) -> Result<(), NotStarted> {
         let Connection { sender, watch } = &*self.connection;
         if watch.is_over() {
             return Err(NotStarted::Closed);
@@ -151,16 +158,11 @@ impl Lane {
         let request = parts.for_http2(draw)?;
         let stream = watch.begin();
         let response = sender.clone().send_request(request);
+        let mut keeper = std::mem::take(&mut self.keeper);
+        keeper.begin(wanted);
         self.exchange = Some(Exchange {
             stream,
-            response: Box::pin(async move {
-                let mut response = response.await?;
-                while let Some(frame) = response.frame().await {
-                    // What it was is not kept; that it was read lets the peer send more.
-                    frame?;
-                }
-                Ok(response.status().as_u16())
-            }),
+            response: Box::pin(read_whole(response, keeper)),
         });
         self.unpolled = true;
         Ok(())
@@ -178,7 +180,10 @@ impl Lane {
         let (moments, done) = watch.finish(exchange.stream);
         self.exchange = None;
         let result = match result {
-            Ok(status) => Ok(status),
+            Ok((status, keeper)) => {
+                self.keeper = keeper;
+                Ok(status)
+            }
             Err(error) => {
                 let gone = watch.is_over() || error.is_canceled() || error.is_closed();
                 if moments.sent.is_none() && gone {
@@ -194,6 +199,11 @@ impl Lane {
             reusable: !watch.is_over() && moments.sent.is_some(),
             result,
         }))
+    }
+
+    /// What was kept of the response of the exchange that is over.
+    pub(super) fn content(&self) -> &Content {
+        self.keeper.content()
     }
 
     /// When the first byte of the exchange in progress was written.

@@ -1,14 +1,19 @@
 //! A step's request as `hyper` takes it.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::{PathAndQuery, Scheme};
-use http::{Method, Request, Uri};
-use http_body_util::Full;
-use hyper::body::Bytes;
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
 
-use crate::scenario::{Draw, RequestTemplate, Template};
+use super::http1::response::Sink as _;
+
+use super::kept::Keeper;
+use crate::exchange::Outcome;
+use crate::scenario::{Draw, RequestTemplate, Template, Unfilled};
 
 /// The body of a request.
 pub(super) type Body = Full<Bytes>;
@@ -34,10 +39,26 @@ pub(super) struct Parts {
     last: bool,
 }
 
-/// What was rendered is no request.
+/// Why there is no request to send.
 #[derive(Debug, thiserror::Error)]
-#[error("this cannot be sent: {0}")]
-pub(super) struct Unfit(#[from] http::Error);
+pub(super) enum Unfit {
+    /// What was rendered is none.
+    #[error("this cannot be sent: {0}")]
+    Http(#[from] http::Error),
+    /// It could not be rendered.
+    #[error(transparent)]
+    Unfilled(#[from] Unfilled),
+}
+
+impl Unfit {
+    /// The outcome of its exchange.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Http(_) => Outcome::ProtocolError,
+            Self::Unfilled(_) => Outcome::CaptureFailed,
+        }
+    }
+}
 
 impl Parts {
     /// Of `request` to `authority`, which it goes to unless it has a `host` of its own. `last` says that the connection
@@ -60,7 +81,7 @@ impl Parts {
     ///
     /// # Errors
     /// When a slot was filled with what cannot stand there.
-    pub(super) fn for_http2(&self, draw: &Draw) -> Result<Request<Body>, Unfit> {
+    pub(super) fn for_http2(&self, draw: &Draw<'_>) -> Result<Request<Body>, Unfit> {
         let mut request = Request::builder();
         let mut authority = self.authority.clone();
         for (name, value) in &self.request.headers {
@@ -69,6 +90,9 @@ impl Parts {
             } else if !OF_THE_CONNECTION.contains(name) {
                 request = request.header(name, header(value, draw)?);
             }
+        }
+        if let Some(cookies) = self.cookies(draw)? {
+            request = request.header(COOKIE, cookies);
         }
         let uri = Uri::builder()
             .scheme(self.scheme.clone())
@@ -81,7 +105,7 @@ impl Parts {
     ///
     /// # Errors
     /// When a slot was filled with what cannot stand there.
-    pub(super) fn for_http1(&self, draw: &Draw) -> Result<Request<Body>, Unfit> {
+    pub(super) fn for_http1(&self, draw: &Draw<'_>) -> Result<Request<Body>, Unfit> {
         let mut request = Request::builder().uri(Uri::from(self.path(draw)?));
         let headers = &self.request.headers;
         if !headers.iter().any(|(name, _)| *name == HOST) {
@@ -90,25 +114,36 @@ impl Parts {
         for (name, value) in headers {
             request = request.header(name, header(value, draw)?);
         }
+        if let Some(cookies) = self.cookies(draw)? {
+            request = request.header(COOKIE, cookies);
+        }
         if self.last {
             request = request.header(CONNECTION, "close");
         }
         self.finish(request, draw)
     }
 
-    fn path(&self, draw: &Draw) -> Result<PathAndQuery, Unfit> {
-        let path = rendered(&self.request.path, draw);
+    fn cookies(&self, draw: &Draw<'_>) -> Result<Option<HeaderValue>, Unfit> {
+        if !self.request.cookies || draw.cookies.is_empty() {
+            return Ok(None);
+        }
+        let value = HeaderValue::from_bytes(draw.cookies).map_err(http::Error::from)?;
+        Ok(Some(value))
+    }
+
+    fn path(&self, draw: &Draw<'_>) -> Result<PathAndQuery, Unfit> {
+        let path = rendered(&self.request.path, draw)?;
         Ok(PathAndQuery::from_maybe_shared(path).map_err(http::Error::from)?)
     }
 
     fn finish(
         &self,
         mut request: http::request::Builder,
-        draw: &Draw,
+        draw: &Draw<'_>,
     ) -> Result<Request<Body>, Unfit> {
         let RequestTemplate { method, body, .. } = &self.request;
         let body = match body {
-            Some(body) => Body::new(rendered(body, draw)),
+            Some(body) => Body::new(rendered(body, draw)?),
             None => Body::default(),
         };
         // A method that usually brings a body says that there is none (RFC 9110, section 8.6). `hyper` says how long one
@@ -122,26 +157,41 @@ impl Parts {
     }
 }
 
-fn header(value: &Template, draw: &Draw) -> Result<HeaderValue, Unfit> {
-    Ok(HeaderValue::from_maybe_shared(rendered(value, draw)).map_err(http::Error::from)?)
+fn header(value: &Template, draw: &Draw<'_>) -> Result<HeaderValue, Unfit> {
+    Ok(HeaderValue::from_maybe_shared(rendered(value, draw)?).map_err(http::Error::from)?)
 }
 
-fn rendered(template: &Template, draw: &Draw) -> Bytes {
+fn rendered(template: &Template, draw: &Draw<'_>) -> Result<Bytes, Unfilled> {
     let mut bytes = Vec::new();
-    template.render(draw, &mut bytes);
-    bytes.into()
+    template.render(draw, &mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// The status of a response, when all of it has come, and what `keeper` keeps of it.
+pub(super) async fn read_whole(
+    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    mut keeper: Keeper,
+) -> hyper::Result<(u16, Keeper)> {
+    let mut response = response.await?;
+    let status = response.status().as_u16();
+    let fields = response.headers().iter();
+    keeper.take_head(
+        status,
+        fields.map(|(name, value)| (name.as_str(), value.as_bytes())),
+    );
+    while let Some(frame) = response.frame().await {
+        // That it was read lets the peer send more, whether or not it is kept.
+        if let Some(data) = frame?.data_ref() {
+            keeper.body(data);
+        }
+    }
+    Ok((status, keeper))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-
-    const DRAW: Draw = Draw {
-        seed: 1,
-        arrival: 41,
-        step: 0,
-    };
 
     fn parts(step: &str) -> Parts {
         let text = format!(
@@ -174,13 +224,17 @@ mod tests {
             ),
             ("put: /p", "PUT https://h:1/p content-length=0"),
         ] {
-            assert_eq!(shown(&parts(step).for_http2(&DRAW).unwrap()), expected);
+            assert_eq!(
+                shown(&parts(step).for_http2(&Draw::new(1, 41, 0)).unwrap()),
+                expected
+            );
         }
     }
 
     #[test]
     fn a_request_keeps_its_form_for_http1() {
-        let request = parts("{ get: '/${seq}', headers: { X-A: v } }").for_http1(&DRAW);
+        let request =
+            parts("{ get: '/${seq}', headers: { X-A: v } }").for_http1(&Draw::new(1, 41, 0));
         assert_eq!(
             shown(&request.unwrap()),
             "GET /42 host=h:1 x-a=v connection=close"
@@ -189,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_an_authority_is_refused_with_words() {
-        let refused = parts("{ get: /, headers: { host: 'a b' } }").for_http2(&DRAW);
+        let refused = parts("{ get: /, headers: { host: 'a b' } }").for_http2(&Draw::new(1, 41, 0));
         let words = refused.unwrap_err().to_string();
         assert!(words.starts_with("this cannot be sent: "), "{words}");
     }

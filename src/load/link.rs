@@ -11,8 +11,9 @@ use super::http_parts::{Parts, Unfit};
 use super::http1::hyper::Connection as ByHyper;
 use super::http1::{self, Bytes, Event, Room};
 use super::http2::{self, Lane};
+use super::kept::Wanted;
 use super::stream::Stream;
-use crate::scenario::{Draw, RequestTemplate};
+use crate::scenario::{Content, Draw, Inspection, RequestTemplate};
 
 use http::HeaderValue;
 
@@ -42,6 +43,7 @@ pub(super) enum Link {
 pub(super) struct Layout {
     bytes: http1::Layout,
     parts: Parts,
+    wanted: Rc<Wanted>,
 }
 
 /// Why an exchange did not start.
@@ -92,10 +94,11 @@ impl Manner {
 }
 
 impl Layout {
-    /// Lays out `request`; `host` is what its header says unless the request says otherwise. `last` says that the
-    /// connection carries nothing after it.
+    /// Lays out `request`, of whose responses `inspection` says what must be kept; `host` is what its header says unless
+    /// the request says otherwise. `last` says that the connection carries nothing after it.
     pub(super) fn new(
         request: &RequestTemplate,
+        inspection: &Inspection,
         host: &HeaderValue,
         secure: bool,
         last: bool,
@@ -103,6 +106,7 @@ impl Layout {
         Self {
             bytes: http1::Layout::new(request, host, last),
             parts: Parts::new(request, host, secure, last),
+            wanted: Rc::new(Wanted::new(request, inspection)),
         }
     }
 }
@@ -115,15 +119,27 @@ impl Link {
     pub(super) fn start(
         &mut self,
         layout: &Layout,
-        draw: &Draw,
+        draw: &Draw<'_>,
         room: &mut Room,
     ) -> Result<(), NotStarted> {
+        let Layout {
+            bytes,
+            parts,
+            wanted,
+        } = layout;
         match self {
-            Self::Own(connection) => connection
-                .start(&layout.bytes, draw, room)
-                .map_err(|http1::Closed| NotStarted::Closed),
-            Self::Hyper(connection) => connection.start(&layout.parts, draw),
-            Self::Lane(lane) => lane.start(&layout.parts, draw),
+            Self::Own(connection) => connection.start(bytes, wanted, draw, room),
+            Self::Hyper(connection) => connection.start(parts, wanted, draw),
+            Self::Lane(lane) => lane.start(parts, wanted, draw),
+        }
+    }
+
+    /// What was kept of the response of the exchange that is over.
+    pub(super) fn content(&self) -> &Content {
+        match self {
+            Self::Own(connection) => connection.content(),
+            Self::Hyper(connection) => connection.content(),
+            Self::Lane(lane) => lane.content(),
         }
     }
 

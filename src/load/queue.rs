@@ -7,6 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use super::walks::WalkId;
+use crate::scenario::Position;
 use crate::schedule::{Arrival, Cursor};
 
 /// Dispatch moments remembered one by one: 2 MiB, and 65 s of backlog at 1,000 wakes a second.
@@ -26,15 +28,42 @@ pub(super) struct Job {
     /// When that arrival was due.
     pub(super) arrival_due: u64,
     /// Its step within the flow.
-    pub(super) step: usize,
+    pub(super) at: Position,
     /// The phase of its due moment.
     pub(super) phase: usize,
     /// The phase of that arrival.
     pub(super) home: usize,
     /// The wake at which it was found due.
     pub(super) dispatched: u64,
+    /// How long the walk has paused between its steps so far, in nanoseconds.
+    pub(super) thought: u64,
+    /// What the walk remembers.
+    pub(super) walk: WalkId,
     /// New connections that were closed before anything of it could be written.
     pub(super) stillborn: u8,
+}
+
+impl Job {
+    /// The first step of the walk that `arrival` starts.
+    pub(super) fn first(arrival: Arrival, dispatched: u64) -> Self {
+        Self {
+            due: arrival.due,
+            arrival: arrival.number,
+            arrival_due: arrival.due,
+            at: Position::START,
+            phase: arrival.phase,
+            home: arrival.phase,
+            dispatched,
+            thought: 0,
+            walk: WalkId::default(),
+            stillborn: 0,
+        }
+    }
+
+    /// Whether it begins its walk.
+    pub(super) fn is_first(&self) -> bool {
+        self.at == Position::START
+    }
 }
 
 /// The jobs of one worker.
@@ -47,7 +76,11 @@ pub(super) struct Queue {
     later: BinaryHeap<Reverse<Job>>,
     /// Jobs that will be due.
     planned: BinaryHeap<Reverse<Job>>,
+    /// Walks in progress that wait for a connection, and those that pause.
     walks: usize,
+    pausing: usize,
+    /// Whether arrivals have waited because there were too many of these.
+    held: bool,
     coalesced: u64,
 }
 
@@ -68,6 +101,8 @@ impl Queue {
             later: BinaryHeap::new(),
             planned: BinaryHeap::new(),
             walks: 0,
+            pausing: 0,
+            held: false,
             coalesced: 0,
         }
     }
@@ -95,6 +130,7 @@ impl Queue {
 
     /// Remembers a job that will be due.
     pub(super) fn plan(&mut self, job: Job) {
+        self.pausing += usize::from(!job.is_first());
         self.planned.push(Reverse(job));
     }
 
@@ -107,10 +143,18 @@ impl Queue {
     pub(super) fn take_planned(&mut self, now: u64) -> Option<Job> {
         self.next_planned().filter(|&due| due <= now)?;
         let Reverse(job) = self.planned.pop()?;
+        self.pausing -= usize::from(!job.is_first());
         Some(Job {
             dispatched: now,
             ..job
         })
+    }
+
+    /// Takes the remembered jobs that nobody will wait for.
+    pub(super) fn drop_planned(&mut self) -> Vec<Job> {
+        self.pausing = 0;
+        let planned = self.planned.drain();
+        planned.map(|Reverse(job)| job).collect()
     }
 
     /// Takes the job that has been due for longest.
@@ -122,7 +166,9 @@ impl Queue {
             .map(|arrival| arrival.due);
         let later_due = self.later.peek().map(|Reverse(job)| job.due);
         match (arrival_due, later_due) {
-            (Some(arrival), Some(later)) if later <= arrival || self.walks >= MOST_WALKS => {
+            (Some(arrival), Some(later)) if later <= arrival => self.pop_later(),
+            (Some(_), _) if self.is_full() => {
+                self.held = true;
                 self.pop_later()
             }
             (Some(_), _) => self.pop_arrival(),
@@ -130,9 +176,20 @@ impl Queue {
         }
     }
 
-    /// How many jobs wait.
+    /// How many jobs wait for a connection alone.
     pub(super) fn len(&self) -> u64 {
-        self.arrivals + self.later.len() as u64
+        let arrivals = if self.is_full() { 0 } else { self.arrivals };
+        arrivals + self.later.len() as u64
+    }
+
+    /// Whether so many walks are in progress that no other may begin.
+    fn is_full(&self) -> bool {
+        self.walks + self.pausing >= MOST_WALKS
+    }
+
+    /// Whether arrivals have waited because of that.
+    pub(super) fn was_full(&self) -> bool {
+        self.held
     }
 
     /// Whether none waits.
@@ -146,25 +203,16 @@ impl Queue {
     }
 
     fn pop_arrival(&mut self) -> Option<Job> {
-        let Arrival { number, phase, due } = self.waiting.next()?;
+        let arrival = self.waiting.next()?;
         let first = self.moments.front_mut()?;
         // A moment that was kept for later arrivals too may lie before their due: they were not late at all, then.
-        let dispatched = first.dispatched.max(due);
+        let dispatched = first.dispatched.max(arrival.due);
         first.count -= 1;
         if first.count == 0 {
             self.moments.pop_front();
         }
         self.arrivals -= 1;
-        Some(Job {
-            due,
-            arrival: number,
-            arrival_due: due,
-            step: 0,
-            phase,
-            home: phase,
-            dispatched,
-            stillborn: 0,
-        })
+        Some(Job::first(arrival, dispatched))
     }
 
     fn pop_later(&mut self) -> Option<Job> {
@@ -197,6 +245,37 @@ mod tests {
         Arc::new(Schedule::new(&[phase], 1)).arrivals()
     }
 
+    fn job(due: u64, step: u32) -> Job {
+        let arrival = Arrival {
+            number: 7,
+            phase: 0,
+            due,
+        };
+        let at = Position { step, round: 0 };
+        Job {
+            at,
+            ..Job::first(arrival, due)
+        }
+    }
+
+    #[test]
+    fn arrivals_wait_while_too_many_walks_are_in_progress() {
+        let mut queue = Queue::new(cursor(1));
+        for _ in 0..MOST_WALKS {
+            queue.plan(job(500, 1));
+        }
+        queue.push_arrivals(1, 0);
+        assert_eq!(
+            (queue.pop(), queue.is_empty(), queue.was_full()),
+            (None, true, true)
+        );
+        assert!(queue.take_planned(500).is_some());
+        assert_eq!(
+            (queue.pop().map(|job| job.due), queue.is_empty()),
+            (Some(0), true)
+        );
+    }
+
     #[test]
     fn arrivals_come_back_in_order_with_the_wake_that_found_them() {
         let mut queue = Queue::new(cursor(1));
@@ -219,16 +298,7 @@ mod tests {
     #[test]
     fn the_job_due_first_goes_first_whether_arrival_or_later_step() {
         let mut queue = Queue::new(cursor(1));
-        let later = |due| Job {
-            due,
-            arrival: 7,
-            arrival_due: 0,
-            step: 1,
-            phase: 0,
-            home: 0,
-            dispatched: due,
-            stillborn: 0,
-        };
+        let later = |due| job(due, 1);
         queue.push_arrivals(2, 1_000_000);
         queue.push(later(500_000));
         queue.push(later(1_200_000));
@@ -242,16 +312,7 @@ mod tests {
     fn what_is_planned_comes_when_it_is_due() {
         let mut queue = Queue::new(cursor(1));
         for due in [30, 10, 20] {
-            queue.plan(Job {
-                due,
-                arrival: 0,
-                arrival_due: due,
-                step: 0,
-                phase: 0,
-                home: 0,
-                dispatched: 0,
-                stillborn: 0,
-            });
+            queue.plan(job(due, 0));
         }
         assert_eq!(queue.next_planned(), Some(10));
         assert_eq!(queue.take_planned(9), None);

@@ -28,8 +28,8 @@ use super::{Command, Plan, turn};
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::run_record::{Failure, Traffic};
-use crate::scenario::{Draw, Http, Step};
-use crate::schedule::{Arrival, Closed, Cursor};
+use crate::scenario::{Http, Step};
+use crate::schedule::{Closed, Cursor};
 use crate::units::nanoseconds;
 use crate::windows::Part;
 use state::{Flight, Stage, State};
@@ -45,6 +45,9 @@ const EXACT_PER_SECOND: f64 = 10_000.0;
 /// costs there is waking up for it, and a worker without rest is late for all. A tenth of a millisecond is less than half of
 /// what the rule of validity lets pass.
 const STEP_NS: u64 = 100_000;
+
+/// The time between two moments at which a worker hands over what it has seen: who watches the run knows of it by then.
+const HANDING_NS: u64 = 1_000_000_000;
 
 /// The time between two histograms of phases that are over being packed, at most.
 const PACKING_NS: u64 = 200_000;
@@ -83,6 +86,8 @@ pub(super) struct Report {
     pub(super) tls: Histogram,
     pub(super) failures: Vec<Failure>,
     pub(super) ran_out: Option<String>,
+    /// Whether arrivals waited because too many walks were in progress.
+    pub(super) walks_full: bool,
     /// When it stopped offering load, in nanoseconds from the start.
     pub(super) ended: u64,
     /// Whether it was told to.
@@ -216,7 +221,7 @@ impl Worker {
             for user in closed.share(index, self.plan.workers) {
                 if let Some(arrival) = closed.first(user) {
                     state.users += 1;
-                    state.queue.plan(first_step(arrival, 0));
+                    state.queue.plan(Job::first(arrival, 0));
                 }
             }
         }
@@ -230,6 +235,7 @@ impl Worker {
         // Histograms of phases that are over that have given back their room, where some may not have: one at a wake,
         // since that takes some tens of microseconds, and something may be due.
         let mut packed = None;
+        let mut handing = HANDING_NS;
         loop {
             let now = self.clock.now();
             let (arrival, other, rest) = {
@@ -249,6 +255,12 @@ impl Worker {
                     packed = Some(0);
                 }
                 packed = packed.and_then(|passed| state.ledger.pack_next(phase, passed));
+                if now >= handing {
+                    // Whoever collects the parts outlives the workers, unless the run was given up.
+                    let mut parts = state.windows.hand_over();
+                    let _ = parts.try_for_each(|part| self.parts.send(part));
+                    handing = now + HANDING_NS;
+                }
                 if let Some(end) = self.cut(state, &cursor, now) {
                     state.ledger.phases[phase].turn.merge(&turn::take());
                     return Ok(end);
@@ -259,7 +271,11 @@ impl Worker {
                     state.queue.next_planned(),
                 ];
                 let arrival = arrivals.into_iter().flatten().min();
-                let others = [state.deadlines.next(), packed.map(|_| now + PACKING_NS)];
+                let others = [
+                    state.deadlines.next(),
+                    packed.map(|_| now + PACKING_NS),
+                    state.windows.is_open().then_some(handing),
+                ];
                 let phase_end = schedule.bounds(phase).1;
                 let other = others.into_iter().flatten().fold(phase_end, u64::min);
                 (arrival, other, rest)
@@ -302,19 +318,30 @@ impl Worker {
     /// Lets what is due and in flight end, for as long as one exchange may take.
     async fn drain(self: &Rc<Self>, ended: u64) -> io::Result<()> {
         let last = ended.saturating_add(self.timeout);
+        {
+            let state = &mut *self.state.borrow_mut();
+            // Users begin no more walks; what pauses now and comes due before the end goes on.
+            let planned = state.queue.drop_planned();
+            let (later, first): (Vec<Job>, Vec<Job>) =
+                planned.into_iter().partition(|job| !job.is_first());
+            first
+                .iter()
+                .for_each(|job| state.memory.walks.end(job.walk));
+            later.into_iter().for_each(|job| state.queue.plan(job));
+            state.last = last;
+        }
         loop {
             let now = self.clock.now();
             let wake = {
                 let state = &mut *self.state.borrow_mut();
+                take_planned(state, now.min(last));
                 self.expire(state, now);
                 self.pump(state);
                 if state.is_quiet() || state.aborted || now >= last {
                     return Ok(());
                 }
-                state
-                    .deadlines
-                    .next()
-                    .map_or(last, |moment| moment.min(last))
+                let moments = [state.deadlines.next(), state.queue.next_planned()];
+                moments.into_iter().flatten().fold(last, u64::min)
             };
             self.pacer.wait(self.clock.absolute(wake)).await?;
         }
@@ -389,7 +416,7 @@ impl Worker {
 
     fn report(&self, ended: u64, cpu_ns: u64, busy: f64) -> Report {
         let state = &mut *self.state.borrow_mut();
-        for part in state.windows.finish() {
+        for part in state.windows.hand_over() {
             let _ = self.parts.send(part);
         }
         let mut ledger = std::mem::replace(&mut state.ledger, Ledger::new(0, &[]));
@@ -413,6 +440,7 @@ impl Worker {
                 .map(|(_, failure)| failure)
                 .collect(),
             ran_out: state.ran_out.take(),
+            walks_full: state.queue.was_full(),
             ended,
             stopped: state.stopped,
             cpu_ns,
@@ -432,8 +460,17 @@ fn take_due(state: &mut State, cursor: &mut Cursor, now: u64) {
     if count > 0 {
         state.queue.push_arrivals(count, now);
     }
+    take_planned(state, now);
+}
+
+/// Puts into the queue what was planned and is due at `now`.
+fn take_planned(state: &mut State, now: u64) {
     while let Some(job) = state.queue.take_planned(now) {
-        count_arrival(state, job.phase, 0);
+        if job.is_first() {
+            count_arrival(state, job.phase, 0);
+        } else {
+            state.ledger.phases[job.phase].due += 1;
+        }
         state.queue.push(job);
     }
 }
@@ -451,31 +488,18 @@ fn count_arrival(state: &mut State, phase: usize, before: u64) {
     }
 }
 
-/// The first step of the walk that `arrival` starts.
-fn first_step(arrival: Arrival, dispatched: u64) -> Job {
-    Job {
-        due: arrival.due,
-        arrival: arrival.number,
-        arrival_due: arrival.due,
-        step: 0,
-        phase: arrival.phase,
-        home: arrival.phase,
-        dispatched,
-        stillborn: 0,
-    }
-}
-
 impl Plan {
     fn layouts(&self) -> Vec<Vec<Layout>> {
         let last = !self.scenario.connections().reuse;
         let secure = self.route.is_secure();
-        let flows = self.scenario.flows().iter();
+        let flows = self.scenario.flows().iter().zip(&self.requests);
         flows
-            .map(|flow| {
-                let steps = flow.steps.iter();
-                steps
-                    .map(|step| Layout::new(&step.request, &self.host, secure, last))
-                    .collect()
+            .map(|(flow, requests)| {
+                let steps = flow.steps.iter().zip(requests);
+                let layout = |(step, request): (&Step, _)| {
+                    Layout::new(request, &step.inspection, &self.host, secure, last)
+                };
+                steps.map(layout).collect()
             })
             .collect()
     }
@@ -485,15 +509,7 @@ impl Plan {
         phases.map(|phase| self.schedule.closed(phase)).collect()
     }
 
-    fn draw(&self, job: &Job) -> Draw {
-        Draw {
-            seed: self.scenario.seed(),
-            arrival: job.arrival,
-            step: job.step as u32,
-        }
-    }
-
     fn step(&self, flight: &Flight) -> &Step {
-        &self.scenario.flows()[flight.flow].steps[flight.job.step]
+        &self.scenario.flows()[flight.flow].steps[flight.job.at.step as usize]
     }
 }

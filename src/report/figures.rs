@@ -6,7 +6,8 @@ use crate::histogram::Histogram;
 use crate::ledger::Distribution;
 use crate::scenario::{Arrivals, LoadModel};
 use crate::stats::fewest;
-use crate::units::{Quantile, Rate, format_duration, thousands, three_digits};
+use crate::threshold::Figure;
+use crate::units::{Quantile, Rate, format_duration, mib, thousands, three_digits};
 
 /// What stands where the sample cannot say.
 pub(super) const UNKNOWN: &str = "n/a";
@@ -112,12 +113,36 @@ impl TimeUnit {
     }
 }
 
+/// A figure with its unit: `12.3 ms`, `0.12 %`, `998/s`, `8.9 MiB`, `0.413 MiB/min`.
+pub(super) fn figure(figure: Figure) -> String {
+    match figure {
+        Figure::Time(ns) => {
+            let unit = TimeUnit::for_times(Some(ns), Some(ns));
+            format!("{} {}", unit.figure(ns as f64), unit.name())
+        }
+        Figure::Ratio(ratio) => ratio_percent(ratio),
+        Figure::Rate(rate) => format!("{}/s", three_digits(rate)),
+        Figure::Size(bytes) => format!("{} MiB", mib(bytes)),
+        Figure::Slope(bytes) => {
+            let per_minute = bytes * 60.0 / f64::from(1 << 20);
+            format!("{} MiB/min", three_digits(per_minute))
+        }
+    }
+}
+
 /// A part of a whole in percent: `0.12 %`, two digits at most, `0 %` only for none.
 pub(super) fn percent(part: u64, whole: u64) -> String {
-    if part == 0 || whole == 0 {
+    match whole {
+        0 => ratio_percent(0.0),
+        whole => ratio_percent(part as f64 / whole as f64),
+    }
+}
+
+fn ratio_percent(ratio: f64) -> String {
+    if ratio == 0.0 {
         return "0 %".to_owned();
     }
-    let percent = part as f64 / whole as f64 * 100.0;
+    let percent = ratio * 100.0;
     match percent {
         9.95.. => format!("{percent:.0} %"),
         0.995.. => format!("{percent:.1} %"),

@@ -72,6 +72,11 @@ impl Page {
         self.beside(label, true, parts);
     }
 
+    /// A line that begins with a mark of one column.
+    pub(super) fn marked(&mut self, mark: &str, text: &str) {
+        self.wrapped(format!("  {mark} "), INDENT + 2, &plain(text));
+    }
+
     /// Words at the margin.
     pub(super) fn paragraph(&mut self, text: &str) {
         self.wrapped(String::new(), 0, &plain(text));

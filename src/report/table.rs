@@ -4,6 +4,7 @@ mod compare;
 mod phases;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::MemorySeries;
 use crate::run_record::{Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity};
-use crate::scenario::{Draw, LoadModel, Scenario};
+use crate::scenario::{LoadModel, Scenario};
 use crate::stats::fewest;
 use crate::units::{Quantile, mib, thousands, three_digits};
 use crate::validity::State;
@@ -37,6 +38,7 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     view.connections(&mut page);
     view.target(&mut page);
     view.remarks(&mut page, options);
+    thresholds::rulings(record, &mut page);
     view.validity(&mut page);
     audits(record, &mut page);
     if options.verbose {
@@ -103,24 +105,17 @@ impl<'a> View<'a> {
             .scenario
             .as_ref()
             .and_then(|scenario| scenario.flows().first()?.steps.first());
-        let Some(request) = step
-            .map(|step| &step.request)
-            .filter(|request| request.path.constant().is_some())
+        let request = step.map(|step| &step.request);
+        let Some((request, path)) =
+            request.and_then(|request| Some((request, request.path.constant()?)))
         else {
             return on_target();
         };
-        let mut path = Vec::new();
-        let any = Draw {
-            seed: record.scenario.seed,
-            arrival: 0,
-            step: 0,
-        };
-        request.path.render(&any, &mut path);
         format!(
             "{} {}{}",
             request.method,
             origin(&record.target.url),
-            String::from_utf8_lossy(&path)
+            String::from_utf8_lossy(path)
         )
     }
 
@@ -263,6 +258,13 @@ impl<'a> View<'a> {
             let words = "these are the figures of what was measured until then";
             page.verdict("INTERRUPTED", &[words]);
         }
+        if let Some(ended) = &record.ended_by {
+            let words = format!(
+                "`{}` was broken: the load was ended before its time, and these are the figures until then",
+                ended.expression
+            );
+            page.verdict("ENDED", &[&format!("at {}: {words}", moment(ended.at_ns))]);
+        }
         for note in &record.validity.notes {
             if note.name == "saturated" {
                 page.verdict("SATURATED", &[&note.words]);
@@ -296,6 +298,18 @@ impl<'a> View<'a> {
         for failure in self.record.failures.iter().filter(|_| verbose) {
             let kind = format!("{} in {}", failure.outcome, failure.step);
             page.labelled("first", &[&kind, &failure_line(failure)]);
+            let response = failure
+                .response
+                .iter()
+                .flat_map(|response| response.lines());
+            for line in response.take(RESPONSE_LINES) {
+                // What comes from a server must not command the terminal.
+                let fit = |c: char| if c.is_control() { ' ' } else { c };
+                page.labelled(
+                    "",
+                    &[&format!("< {}", line.chars().map(fit).collect::<String>())],
+                );
+            }
         }
     }
 
@@ -336,7 +350,7 @@ impl<'a> View<'a> {
                 for (&status, &count) in tally
                     .statuses
                     .iter()
-                    .filter(|(status, _)| !step.expect.contains(**status))
+                    .filter(|(status, _)| !step.inspection.status.contains(**status))
                 {
                     *unexpected.entry(status).or_default() += count;
                 }
@@ -425,6 +439,9 @@ fn memory_line(kind: &str, series: &MemorySeries) -> String {
         figure(series.peak_bytes)
     )
 }
+
+/// Lines of a response that are shown where somebody wants to see more.
+const RESPONSE_LINES: usize = 16;
 
 fn failure_line(failure: &Failure) -> String {
     format!("{} {}", moment(failure.at_ns), failure.what)

@@ -200,7 +200,8 @@ impl Walked {
             let last = step + 1 == steps || exchange.outcome != Outcome::Ok;
             let end = last.then_some(WalkEnd {
                 arrival: arrival.due,
-                phase_end: schedule.bounds(phase).1,
+                home: phase,
+                kept_up_by: schedule.bounds(phase).1,
             });
             self.ledger.phases[phase].due += 1;
             self.ledger
@@ -235,12 +236,13 @@ impl Walked {
                 step: format!("{}/{}", flow.name, step.name),
                 outcome: outcome.words().into(),
                 what: format!("{} /{} → {words}", step.request.method, asked.arrival),
+                response: None,
             },
         ));
     }
 
     fn record(mut self, name: &str, scenario: &Scenario) -> RunRecord {
-        let parts: Vec<_> = self.recorder.finish().collect();
+        let parts: Vec<_> = self.recorder.hand_over().collect();
         parts.iter().for_each(|part| self.windows.add(part));
         let phases = scenario
             .phases()
@@ -259,6 +261,7 @@ impl Walked {
         let mut record = RunRecord {
             started: "2026-11-23T07:41:00Z".into(),
             interrupted: false,
+            ended_by: None,
             scenario: ScenarioIdentity {
                 name: name.into(),
                 digest: scenario.digest().into(),
@@ -289,6 +292,7 @@ impl Walked {
                 .collect(),
             audits: Vec::new(),
             validity: Validity::default(),
+            thresholds: Vec::new(),
             environment: environment(),
         };
         record.judge();
@@ -360,6 +364,8 @@ fn generator() -> Generator {
         memory_peak_bytes: Some(14 << 20),
         placement: Some("generator 3, target 1-2, stores 0".into()),
         ran_out: None,
+        rows_ended: None,
+        walks_full: false,
     }
 }
 

@@ -11,6 +11,7 @@ mod audit;
 mod model;
 pub(crate) mod parts;
 mod read;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ use parts::{
     WireAudit, WireEncoded, WireEnvironment, WireScenario, WireTarget, WireValidity,
     outcome_counts, status_counts,
 };
+use thresholds::{WireEndedBy, WireRuling};
 
 /// The format that is written, and the only one that is read.
 pub const FORMAT: &str = "tailmark.run/1";
@@ -97,6 +99,7 @@ struct WireRecord {
     format: String,
     started: String,
     interrupted: bool,
+    ended_by: Option<WireEndedBy>,
     scenario: WireScenario,
     target: WireTarget,
     phases: Vec<WirePhase>,
@@ -107,7 +110,8 @@ struct WireRecord {
     generator: WireGenerator,
     resources: WireResources,
     validity: WireValidity,
-    thresholds: Vec<serde_json::Value>,
+    #[serde(default)]
+    thresholds: Vec<WireRuling>,
     failures: Vec<WireFailure>,
     audits: Vec<WireAudit>,
     environment: WireEnvironment,
@@ -238,6 +242,17 @@ struct WireGenerator {
     memory_peak_bytes: Option<u64>,
     placement: Option<String>,
     ran_out: Option<String>,
+    #[serde(default)]
+    rows_ended: Option<WireRowsEnded>,
+    #[serde(default)]
+    walks_full: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireRowsEnded {
+    feeder: String,
+    rows: u64,
+    is_failure: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -287,6 +302,8 @@ struct WireFailure {
     step: String,
     outcome: String,
     what: String,
+    #[serde(default)]
+    response: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -317,6 +334,7 @@ impl WireRecord {
             format: FORMAT.into(),
             started: record.started.clone(),
             interrupted: record.interrupted,
+            ended_by: record.ended_by.as_ref().map(WireEndedBy::new),
             scenario: WireScenario::new(&record.scenario),
             target: WireTarget::new(&record.target),
             phases: record
@@ -350,10 +368,20 @@ impl WireRecord {
                 memory_peak_bytes: record.generator.memory_peak_bytes,
                 placement: record.generator.placement.clone(),
                 ran_out: record.generator.ran_out.clone(),
+                rows_ended: record
+                    .generator
+                    .rows_ended
+                    .as_ref()
+                    .map(|ended| WireRowsEnded {
+                        feeder: ended.feeder.clone(),
+                        rows: ended.rows,
+                        is_failure: ended.is_failure,
+                    }),
+                walks_full: record.generator.walks_full,
             },
             resources: WireResources::new(&record.resources, record.cpu_per_1k_ns()),
             validity: WireValidity::new(&record.validity),
-            thresholds: Vec::new(),
+            thresholds: record.thresholds.iter().map(WireRuling::new).collect(),
             failures: record
                 .failures
                 .iter()
@@ -362,6 +390,7 @@ impl WireRecord {
                     step: failure.step.clone(),
                     outcome: failure.outcome.clone(),
                     what: failure.what.clone(),
+                    response: failure.response.clone(),
                 })
                 .collect(),
             audits: record.audits.iter().map(WireAudit::new).collect(),

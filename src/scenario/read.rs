@@ -1,14 +1,18 @@
 //! From the tree of a scenario file to a scenario: keys, defaults and bounds.
 
+mod calls;
+mod feeders;
+mod flows;
 mod phases;
+mod thresholds;
 
 use std::time::Duration;
 
-use super::status::StatusSet;
-use super::template::without_slots;
-use super::{Connections, Flow, Http, LoadModel, Open, Phase, Step, request};
-use crate::document::{Fields, Keys, Kind, Node, Place, Walk, is_name};
-use crate::units::thousands;
+use super::given::{Feeder, Key};
+use super::template::Names;
+use super::{Call, Connections, Flow, Http, LoadModel, Open, Phase, request};
+use crate::document::{Keys, Kind, Node, Place, Walk};
+use crate::threshold::Threshold;
 
 const FILE_KEYS: Keys = Keys::new(
     &[
@@ -18,10 +22,15 @@ const FILE_KEYS: Keys = Keys::new(
         "timeout",
         "connections",
         "headers",
+        "cookies",
+        "feeders",
+        "setup",
         "flows",
+        "teardown",
         "phases",
+        "thresholds",
     ],
-    &["feeders", "setup", "thresholds"],
+    &[],
 )
 .with_extensions();
 const CONNECTION_KEYS: Keys = Keys::new(
@@ -38,15 +47,6 @@ const CONNECTION_KEYS: Keys = Keys::new(
     &[],
 );
 const DNS_KEYS: Keys = Keys::new(&["ttl"], &[]);
-const FLOW_KEYS: Keys = Keys::new(&["weight", "steps"], &["vars"]);
-const STEP_KEYS: Keys = Keys::new(
-    &[
-        "name", "get", "post", "put", "patch", "delete", "head", "options", "method", "path",
-        "headers", "body", "json", "checks",
-    ],
-    &["think", "capture", "form"],
-);
-const CHECK_KEYS: Keys = Keys::new(&["status"], &["header", "body", "json"]);
 /// The longest timeout: an hour, which is also the longest time that the histograms hold.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -62,20 +62,31 @@ const MAX_CONNECTIONS: u64 = 100_000;
 /// The most streams of a connection: ten times what servers commonly allow.
 const MAX_STREAMS: u64 = 1_000;
 
-/// The largest weight, so that the sum over all flows of a file stays far within 64 bits.
-const MAX_WEIGHT: u64 = 1_000_000;
-
-/// The most steps of all flows together: every step has histograms of its own, and a table row.
-const MAX_STEPS: usize = 1_000;
-
 /// What a file says, its defaults filled in.
 pub(super) struct Content {
     pub(super) why: Option<String>,
     pub(super) seed: u64,
     pub(super) timeout: Duration,
     pub(super) connections: Connections,
+    pub(super) feeders: Vec<Feeder>,
+    /// Where each feeder's fields are used first, and where what a run has to know is asked for.
+    pub(super) places: Places,
+    pub(super) setup: Vec<Call>,
     pub(super) flows: Vec<Flow>,
+    pub(super) teardown: Vec<Call>,
     pub(super) phases: Vec<Phase>,
+    pub(super) thresholds: Vec<Threshold>,
+}
+
+/// Where a file names what is only found out when other files are opened.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    /// The files of feeders.
+    pub(super) files: Vec<Place>,
+    /// The fields of each feeder.
+    pub(super) fields: Vec<Vec<Place>>,
+    /// What a run has to know.
+    pub(super) known: Vec<(Key, Place)>,
 }
 
 pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content> {
@@ -91,24 +102,70 @@ pub(super) fn content<'d>(walk: &mut Walk<'d>, root: &'d Node) -> Option<Content
     let timeout = optional(fields.get("timeout"), Duration::from_secs(10), |node| {
         walk.duration(node, "timeout", MAX_TIMEOUT)
     });
+    let cookies = optional(fields.get("cookies"), false, |node| {
+        walk.boolean(node, "cookies")
+    });
+    let mut names = Names::default();
+    let feeders = optional(fields.get("feeders"), Vec::new(), |node| {
+        feeders::read(walk, node, &mut names)
+    });
+    let setup = optional(fields.get("setup"), Vec::new(), |node| {
+        calls::setup(walk, node, &mut names)
+    });
     let headers = fields.get("headers");
-    let checked = optional(headers, (), |node| request::check_headers(walk, node));
-    // Headers that were refused once are not read, and refused, again for every step.
-    let flows = flows(walk, fields, headers.filter(|_| checked.is_some()));
+    let checked = optional(headers, (), |node| {
+        request::check_headers(walk, node, &mut names)
+    });
+    let shared = request::Shared {
+        // Headers that were refused once are not read, and refused, again for every step.
+        headers: headers.filter(|_| checked.is_some()),
+        cookies: cookies.unwrap_or(false),
+    };
+    let flows = flows::read(walk, fields, shared, &mut names);
+    let teardown = optional(fields.get("teardown"), Vec::new(), |node| {
+        calls::teardown(walk, node, shared, &mut names)
+    });
     let phases = phases::read(walk, fields);
     let usual = usual_connections(phases.as_deref().unwrap_or_default());
     let connections = optional(fields.get("connections"), usual, |node| {
         connections(walk, node, usual)
     });
+    if let Some(node) = fields.get("setup").filter(|_| flows.is_some()) {
+        calls::warn_of_unused(walk, node, &names);
+    }
+    let feeders = feeders.and_then(|feeders| {
+        let node = fields.get("feeders");
+        feeders::finish(walk, node, feeders, &names, phases.as_deref())
+    });
+    // Without flows and phases nobody knows what thresholds may name.
+    let named = flows.as_deref().zip(phases.as_deref());
+    let thresholds = fields.get("thresholds").zip(named);
+    let thresholds = thresholds.map_or(Some(Vec::new()), |(node, (flows, phases))| {
+        thresholds::read(walk, node, flows, phases)
+    });
     checked?;
     version?;
+    let feeders = feeders?;
     Some(Content {
         why: why?,
         seed: seed?,
         timeout: timeout?,
         connections: connections?,
+        places: Places {
+            files: feeders.iter().map(|(_, place)| *place).collect(),
+            fields: names
+                .feeders
+                .iter()
+                .map(|feeder| feeder.fields.iter().map(|field| field.place).collect())
+                .collect(),
+            known: names.known,
+        },
+        feeders: feeders.into_iter().map(|(feeder, _)| feeder).collect(),
+        setup: setup?,
         flows: flows?,
+        teardown: teardown?,
         phases: phases?,
+        thresholds: thresholds?,
     })
 }
 
@@ -198,71 +255,6 @@ fn dns_ttl<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Duration> {
     Some(ttl)
 }
 
-fn flows<'d>(
-    walk: &mut Walk<'d>,
-    fields: Fields<'d>,
-    headers: Option<&'d Node>,
-) -> Option<Vec<Flow>> {
-    let node = walk.required(fields, "the scenario", "flows")?;
-    let entries = walk.named(node, "`flows`")?;
-    let steps = |(_, flow): &(Node, Node)| match &flow.kind {
-        Kind::Map(fields) => fields.iter().map(|(_, value)| value.items()).sum(),
-        _ => 0,
-    };
-    if entries.iter().map(steps).sum::<usize>() > MAX_STEPS {
-        let message = format!(
-            "more than {} steps in all flows",
-            thousands(MAX_STEPS as u64)
-        );
-        walk.refuse(node.place, message);
-        return None;
-    }
-    let flows: Vec<_> = entries
-        .iter()
-        .filter_map(|(name, node)| flow(walk, name, node, headers))
-        .collect();
-    (flows.len() == entries.len()).then_some(flows)
-}
-
-fn flow<'d>(
-    walk: &mut Walk<'d>,
-    name: &'d Node,
-    node: &'d Node,
-    headers: Option<&'d Node>,
-) -> Option<Flow> {
-    let called = walk.name(name, "flow");
-    let fields = walk.map(node, &format!("flow `{}`", name.text), FLOW_KEYS)?;
-    let weight = optional(fields.get("weight"), 1, |node| {
-        walk.integer(node, "weight", 1..=MAX_WEIGHT)
-            .and_then(|weight| u32::try_from(weight).ok())
-    });
-    let nodes = walk.required(fields, &format!("flow `{}`", name.text), "steps")?;
-    let nodes = walk.list(nodes, "`steps`")?;
-    let mut steps: Vec<Step> = Vec::new();
-    for node in nodes {
-        let Some(step) = step(walk, node, headers) else {
-            continue;
-        };
-        if steps.iter().any(|before| before.name == step.name) {
-            let place = name_place(node);
-            let hint = "each step of a flow has a `name` of its own";
-            walk.refuse_with_hint(
-                place,
-                format!("flow `{}` has two steps called `{}`", name.text, step.name),
-                hint,
-            );
-        }
-        steps.push(step);
-    }
-    let complete = steps.len() == nodes.len();
-    Some(Flow {
-        name: called?,
-        weight: weight?,
-        steps,
-    })
-    .filter(|_| complete)
-}
-
 /// Where a step's name stands, or the step.
 fn name_place(node: &Node) -> Place {
     match &node.kind {
@@ -272,59 +264,6 @@ fn name_place(node: &Node) -> Place {
             .map_or(node.place, |(_, name)| name.place),
         _ => node.place,
     }
-}
-
-fn step<'d>(walk: &mut Walk<'d>, node: &'d Node, headers: Option<&'d Node>) -> Option<Step> {
-    let fields = walk.map(node, "a step", STEP_KEYS)?;
-    // A think time is a step of its own kind: that it lacks a request is not its fault.
-    if fields.get("think").is_some() {
-        return None;
-    }
-    let name = optional(fields.get("name"), None, |node| {
-        walk.name(node, "step").map(Some)
-    });
-    let expect = optional(fields.get("checks"), StatusSet::default(), |node| {
-        checks(walk, node)
-    });
-    let read = request::read(walk, fields, headers)?;
-    let name = match name? {
-        Some(name) => name,
-        None => default_name(walk, node, read.request.method.as_str(), read.path)?,
-    };
-    Some(Step {
-        name,
-        request: read.request,
-        expect: expect?,
-    })
-}
-
-/// `METHOD-path` without query and slots, in the characters that a name may have: `GET-v1-items`.
-fn default_name(walk: &mut Walk<'_>, node: &Node, method: &str, path: &str) -> Option<String> {
-    let path = without_slots(path.split('?').next().unwrap_or(path));
-    let words = path
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty());
-    let mut name = std::iter::once(method)
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join("-");
-    name.truncate(64);
-    let name = name.trim_end_matches('-').to_owned();
-    if is_name(&name) {
-        return Some(name);
-    }
-    walk.refuse(
-        node.place,
-        format!("a step with the method `{method}` needs a `name`"),
-    );
-    None
-}
-
-fn checks<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<StatusSet> {
-    let fields = walk.map(node, "`checks`", CHECK_KEYS)?;
-    optional(fields.get("status"), StatusSet::default(), |node| {
-        StatusSet::read(walk, node)
-    })
 }
 
 /// What `read` makes of a value, or `usual` where there is none; none only if `read` refused the value.

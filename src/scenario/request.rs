@@ -1,16 +1,17 @@
 //! The request of a step: read once, rendered per exchange.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, uri::PathAndQuery};
 
-use super::template::{Builder, Draw, Template};
-use crate::document::{Fields, Flaw, Kind, Node, Walk};
+use super::given::{Key, Known};
+use super::template::{Builder, Names, Position, Source, Template, Unfilled};
+use crate::document::{Fields, Flaw, Keys, Kind, Node, Walk};
 
 /// A request with slots. Its path renders to a valid path and query, its headers to valid header values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RequestTemplate {
     /// The method.
     pub method: Method,
@@ -21,6 +22,55 @@ pub struct RequestTemplate {
     pub headers: Vec<(HeaderName, Template)>,
     /// The body, if there is one.
     pub body: Option<Template>,
+    /// Whether the walk's cookies are sent with it, and those of the response kept.
+    pub cookies: bool,
+    /// What must be at hand to render it.
+    pub uses: Uses,
+}
+
+/// What a request is made of beside its draws.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uses {
+    /// Feeders, by number.
+    pub feeders: Vec<usize>,
+    /// Whether it says what time it is.
+    pub now: bool,
+}
+
+/// What the requests of all steps share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shared<'d> {
+    /// The scenario's own headers.
+    pub(super) headers: Option<&'d Node>,
+    /// Whether walks keep cookies.
+    pub(super) cookies: bool,
+}
+
+impl RequestTemplate {
+    /// The request with what `known` has in place of the slots that ask for it.
+    ///
+    /// # Errors
+    /// When a value cannot stand in its place.
+    pub fn bind(&self, known: &Known) -> Result<Self, Unfilled> {
+        let bind = |(name, value): &(HeaderName, Template)| Ok((name.clone(), value.bind(known)?));
+        Ok(Self {
+            method: self.method.clone(),
+            path: self.path.bind(known)?,
+            headers: self.headers.iter().map(bind).collect::<Result<_, _>>()?,
+            body: self
+                .body
+                .as_ref()
+                .map(|body| body.bind(known))
+                .transpose()?,
+            cookies: self.cookies,
+            uses: self.uses.clone(),
+        })
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        std::iter::once(&self.path).chain(headers).chain(&self.body)
+    }
 }
 
 /// The keys that name a method and take its path.
@@ -46,20 +96,20 @@ pub(super) struct Read<'d> {
     pub(super) path: &'d str,
 }
 
-/// Reads the request of the step in `fields`; `shared` are the scenario's own headers.
+/// Reads the request of the step in `fields`, with what all steps share.
 pub(super) fn read<'d>(
     walk: &mut Walk<'d>,
     fields: Fields<'d>,
-    shared: Option<&'d Node>,
+    shared: Shared<'d>,
+    names: &mut Names,
 ) -> Option<Read<'d>> {
-    let slots = &mut 0;
     let target = method_and_path(walk, fields);
     let path = target
         .as_ref()
-        .and_then(|(_, node, key)| path(walk, node, key, slots));
-    let own = fields.get("headers").map(|node| headers(walk, node, slots));
-    let inherited = shared.map(|node| headers(walk, node, slots));
-    let body = body(walk, fields, slots);
+        .and_then(|(_, node, key)| path(walk, node, key, names));
+    let own = fields.get("headers").map(|node| headers(walk, node, names));
+    let inherited = shared.headers.map(|node| headers(walk, node, names));
+    let body = body(walk, fields, names);
     let (own, inherited) = (
         own.unwrap_or(Some(Vec::new())),
         inherited.unwrap_or(Some(Vec::new())),
@@ -70,25 +120,55 @@ pub(super) fn read<'d>(
             headers.push((name, value));
         }
     }
-    if fields.get("json").is_some() && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
-        let mut json = Builder::new(slots);
-        json.literal(b"application/json");
-        headers.push((CONTENT_TYPE, json.finish()));
+    let has =
+        |headers: &[(HeaderName, Template)], name| headers.iter().any(|(own, _)| *own == name);
+    let bodies = [
+        ("json", "application/json"),
+        ("form", "application/x-www-form-urlencoded"),
+    ];
+    for (key, content_type) in bodies {
+        if fields.get(key).is_some() && !has(&headers, CONTENT_TYPE) {
+            headers.push((CONTENT_TYPE, Template::literal(content_type.as_bytes())));
+        }
     }
+    if shared.cookies && has(&headers, COOKIE) {
+        let message =
+            "`cookies: true` sends the cookies of the walk: the header `cookie` excludes it";
+        walk.refuse(fields.place(), message);
+        return None;
+    }
+    let mut request = RequestTemplate {
+        method,
+        path,
+        headers,
+        body,
+        cookies: shared.cookies,
+        uses: Uses::default(),
+    };
+    let mut uses = Uses::default();
+    for source in request.templates().flat_map(Template::sources) {
+        match source {
+            Source::Field { feeder, .. } if !uses.feeders.contains(feeder) => {
+                uses.feeders.push(*feeder);
+            }
+            Source::Now => uses.now = true,
+            _ => {}
+        }
+    }
+    request.uses = uses;
     Some(Read {
-        request: RequestTemplate {
-            method,
-            path,
-            headers,
-            body,
-        },
+        request,
         path: &node.text,
     })
 }
 
 /// Checks the scenario's own headers once; what they become depends on the step.
-pub(super) fn check_headers<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<()> {
-    headers(walk, node, &mut 0).map(|_| ())
+pub(super) fn check_headers<'d>(
+    walk: &mut Walk<'d>,
+    node: &'d Node,
+    names: &mut Names,
+) -> Option<()> {
+    headers(walk, node, names).map(|_| ())
 }
 
 fn method_and_path<'d>(
@@ -130,7 +210,10 @@ fn method_and_path<'d>(
             Some((method?, path?, "path"))
         }
         (None, None) => {
-            let mut keys = METHOD_KEYS.iter().map(|(key, _)| *key).chain(["method"]);
+            let mut keys = METHOD_KEYS
+                .iter()
+                .map(|(key, _)| *key)
+                .chain(["method", "think", "steps"]);
             if keys.any(|key| walk.misspelt(fields, key)) {
                 return None;
             }
@@ -154,9 +237,10 @@ fn custom_method<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Method> {
     None
 }
 
-fn path<'d>(walk: &mut Walk<'d>, node: &'d Node, key: &str, slots: &mut u32) -> Option<Template> {
+fn path<'d>(walk: &mut Walk<'d>, node: &'d Node, key: &str, names: &mut Names) -> Option<Template> {
     let text = walk.text(node, key, "a path such as /v1/items")?;
-    let mut builder = Builder::new(slots);
+    names.place = node.place;
+    let mut builder = Builder::new(Position::Path, names);
     let parsed = if text.starts_with('/') {
         builder
             .text(text)
@@ -176,7 +260,7 @@ fn path<'d>(walk: &mut Walk<'d>, node: &'d Node, key: &str, slots: &mut u32) -> 
     parsed.map_err(|flaw| walk.refuse_flaw(node, &flaw)).ok()
 }
 
-/// Refuses what a request line cannot carry (RFC 3986, sections 3.3 and 3.4). Slots hold unreserved characters only.
+/// Refuses what a request line cannot carry (RFC 3986, sections 3.3 and 3.4). What fills a slot is percent-encoded.
 fn check_path(text: &str, template: Template) -> Result<Template, Flaw> {
     let literals = || {
         template
@@ -229,26 +313,25 @@ fn check_path(text: &str, template: Template) -> Result<Template, Flaw> {
             return Err(flaw(c, message, hint));
         }
     }
-    let mut sample = Vec::new();
-    template.render(
-        &Draw {
-            seed: 0,
-            arrival: 0,
-            step: 0,
-        },
-        &mut sample,
-    );
-    for (at, _) in sample.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
-        let digits = sample.get(at + 1..at + 3).unwrap_or_default();
-        if digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(flaw(
-                '%',
-                "`%` begins a code of two hex digits".to_owned(),
-                "write %25 for a literal %".to_owned(),
-            ));
+    for literal in template.literals() {
+        for (at, _) in literal
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'%')
+        {
+            let digits = literal.get(at + 1..at + 3).unwrap_or_default();
+            if digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
+                return Err(flaw(
+                    '%',
+                    "`%` begins a code of two hex digits".to_owned(),
+                    "write %25 for a literal %".to_owned(),
+                ));
+            }
         }
     }
-    match PathAndQuery::try_from(sample) {
+    // Whatever a slot is filled with is made of such characters.
+    let sample = template.literals().collect::<Vec<_>>().join(&b"0"[..]);
+    match PathAndQuery::try_from(sample.as_slice()) {
         Ok(_) => Ok(template),
         Err(error) => Err(Flaw {
             offset: 0,
@@ -261,7 +344,7 @@ fn check_path(text: &str, template: Template) -> Result<Template, Flaw> {
 fn headers<'d>(
     walk: &mut Walk<'d>,
     node: &'d Node,
-    slots: &mut u32,
+    names: &mut Names,
 ) -> Option<Vec<(HeaderName, Template)>> {
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     let entries = walk.named(node, "`headers`")?;
@@ -275,7 +358,7 @@ fn headers<'d>(
     }
     for (key, value) in entries {
         let name = header_name(walk, key);
-        let value = header_value(walk, key, value, slots);
+        let value = header_value(walk, key, value, names);
         let (Some(name), Some(value)) = (name, value) else {
             continue;
         };
@@ -306,10 +389,11 @@ fn header_value<'d>(
     walk: &mut Walk<'d>,
     key: &Node,
     node: &'d Node,
-    slots: &mut u32,
+    names: &mut Names,
 ) -> Option<Template> {
     let text = walk.text(node, &key.text, "text")?;
-    let mut builder = Builder::new(slots);
+    names.place = node.place;
+    let mut builder = Builder::new(Position::Header, names);
     if let Err(flaw) = builder.text(text) {
         walk.refuse_flaw(node, &flaw);
         return None;
@@ -342,34 +426,75 @@ fn header_value<'d>(
     Some(template)
 }
 
+const FILE_KEYS: Keys = Keys::new(&["file"], &[]);
+
 /// The body: nothing, or none at all after something was refused.
-fn body<'d>(walk: &mut Walk<'d>, fields: Fields<'d>, slots: &mut u32) -> Option<Option<Template>> {
-    match (fields.get("body"), fields.entry("json")) {
-        (None, None) => Some(None),
-        (Some(_), Some((json, _))) => {
-            walk.refuse(json.place, "a step has one body: `json` excludes `body`");
-            None
+fn body<'d>(
+    walk: &mut Walk<'d>,
+    fields: Fields<'d>,
+    names: &mut Names,
+) -> Option<Option<Template>> {
+    let mut written = ["body", "json", "form"]
+        .iter()
+        .filter_map(|key| fields.entry(key));
+    let Some((key, node)) = written.next() else {
+        return Some(None);
+    };
+    if let Some((second, _)) = written.next() {
+        let message = format!(
+            "a step has one body: `{}` excludes `{}`",
+            second.text, key.text
+        );
+        walk.refuse(second.place, message);
+        return None;
+    }
+    match key.text.as_str() {
+        "json" => {
+            names.place = node.place;
+            let mut builder = Builder::new(Position::JsonText, names);
+            json_value(walk, node, &mut builder)?;
+            Some(Some(builder.finish()))
         }
-        (Some(body), None) => {
-            if let Kind::Map(entries) = &body.kind
-                && let Some((file, _)) = entries.iter().find(|(key, _)| key.text == "file")
-            {
-                walk.refuse(file.place, "`body: { file: … }` is not supported yet");
-                return None;
-            }
-            let text = walk.text(body, "body", "text (for a JSON body there is `json`)")?;
-            let mut builder = Builder::new(slots);
+        "form" => form(walk, node, names).map(Some),
+        _ if matches!(node.kind, Kind::Map(_)) => {
+            let fields = walk.map(node, "`body`", FILE_KEYS)?;
+            let file = walk.required(fields, "`body`", "file")?;
+            let key = Key::File(walk.text(file, "file", "the path of a file")?.to_owned());
+            names.ask(key.clone(), file.place);
+            Some(Some(Template::known_bytes(key)))
+        }
+        _ => {
+            let text = walk.text(node, "body", "text (for a JSON body there is `json`)")?;
+            names.place = node.place;
+            let mut builder = Builder::new(Position::Plain, names);
             let parsed = builder.text(text).map(|()| builder.finish());
             parsed
                 .map(Some)
-                .map_err(|flaw| walk.refuse_flaw(body, &flaw))
+                .map_err(|flaw| walk.refuse_flaw(node, &flaw))
                 .ok()
         }
-        (None, Some((_, json))) => {
-            let mut builder = Builder::new(slots);
-            json_value(walk, json, &mut builder).map(|()| Some(builder.finish()))
-        }
     }
+}
+
+/// Names and values, as browsers send forms.
+fn form<'d>(walk: &mut Walk<'d>, node: &'d Node, names: &mut Names) -> Option<Template> {
+    names.place = node.place;
+    let mut builder = Builder::new(Position::Form, names);
+    let mut whole = Some(());
+    for (k, (key, value)) in walk.named(node, "`form`")?.iter().enumerate() {
+        builder.literal(if k > 0 { b"&" } else { b"" });
+        let read = walk
+            .text(value, &key.text, "text or a number")
+            .and_then(|text| {
+                let added = builder.plain(&key.text).and_then(|()| {
+                    builder.literal(b"=");
+                    builder.text(text)
+                });
+                added.map_err(|flaw| walk.refuse_flaw(value, &flaw)).ok()
+            });
+        whole = read.and(whole);
+    }
+    whole.map(|()| builder.finish())
 }
 
 /// Adds `node` as compact JSON, its keys in the order of the file.

@@ -182,7 +182,8 @@ impl Scenario {
         self.only_measured("--requests").map(drop)
     }
 
-    /// The phase `name` alone, with the warm-up phases before it and the pauses after those.
+    /// The phase `name` alone, with the warm-up phases before it and the pauses after those, and without the thresholds of
+    /// other phases.
     ///
     /// # Errors
     /// There is no such phase, or it is warm-up or a pause itself.
@@ -193,11 +194,12 @@ impl Scenario {
             .filter(|(k, phase)| *k == chosen || phase.warmup)
             .map(|(_, phase)| phase)
             .collect();
-        Ok(self)
+        Ok(self.without_thresholds_of_others(name))
     }
 
     /// What one round of a comparison runs: a warm-up of `warmup` (left out where that is 0) and `phase`, or the only
-    /// measured one with a rate, for `measure`; both at `rate`, or the phase's own. The seed is the round's.
+    /// measured one with a rate, for `measure`; both at `rate`, or the phase's own. The seed is the round's. Thresholds say
+    /// what holds of the scenario's own phases, so a round has none.
     ///
     /// # Errors
     /// The phase is unknown, not measured, without a rate, or not named while several could be meant; or it would have
@@ -236,6 +238,7 @@ impl Scenario {
             ..measured.clone()
         };
         let mut round = self.clone().with_seed(seed);
+        round.thresholds.clear();
         round.phases = if warmup.is_zero() {
             vec![measured]
         } else {

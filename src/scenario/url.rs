@@ -234,7 +234,7 @@ mod tests {
             let scenario = Scenario::for_url(&UrlRun { body: Some(body.clone()), ..run() }).unwrap();
             let mut out = Vec::new();
             let template = scenario.flows()[0].steps[0].request.body.as_ref().unwrap();
-            template.render(&Draw { seed: 1, arrival: 0, step: 0 }, &mut out);
+            template.render(&Draw::new(1, 0, 0), &mut out).unwrap();
             prop_assert_eq!(out, body.into_bytes());
         }
     }

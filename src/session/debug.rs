@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::calls;
 use super::run::{Request, host, launch, route};
 use super::shutdown::Shutdown;
 use super::{SessionError, Stage, Watcher};
@@ -22,12 +23,20 @@ pub async fn exchange_once(
 ) -> Result<Shown, SessionError> {
     let (target, lease) = launch(stage, request, folder, shutdown, watch).await?;
     let scenario = Arc::new(request.scenario.clone());
-    let route = route(&target, &request.access, scenario.connections().http)?;
-    let plan = Plan::new(scenario, route, host(&target));
+    let (route, host) = (
+        route(&target, &request.access, scenario.connections().http)?,
+        host(&target),
+    );
+    let mut given = request.given.clone();
+    let setup = calls::setup(&scenario, &mut given.known, &route, &host);
+    shutdown.unless_requested(setup).await??;
+    let plan = Plan::new(scenario, given, route, host)?;
     let shown = shutdown
         .unless_requested(load::exchange_once(&plan))
         .await??;
+    let torn = calls::teardown(&plan.scenario, plan.known(), &plan.route, &plan.host).await;
     target.stop().await?;
     stage.release(&request.target, lease).await?;
+    torn?;
     Ok(shown)
 }

@@ -10,7 +10,7 @@ use crate::compare::{self, Comparison, Plan};
 use crate::event::{Event, RunDone};
 use crate::machine;
 use crate::run_record::{RunRecord, ScenarioIdentity};
-use crate::scenario::{LoadModel, Phase, Scenario};
+use crate::scenario::{Given, LoadModel, Phase, Scenario};
 use crate::target_spec::TargetSpec;
 use crate::units::{Quantile, Rate, nanoseconds, three_digits};
 use crate::validity::State;
@@ -20,6 +20,10 @@ use crate::validity::State;
 pub struct Request {
     /// The scenario, of which one phase is measured.
     pub scenario: Scenario,
+    /// What it was given.
+    pub given: Given,
+    /// Whether each flow is walked through once before each load.
+    pub preflight: bool,
     /// That phase; the only measured one where none is named.
     pub phase: Option<String>,
     /// Its rate; its own where none is given.
@@ -57,7 +61,7 @@ impl Request {
                 name: self.scenario.name().into(),
                 digest: self.scenario.digest().into(),
                 seed: self.scenario.seed(),
-                text: self.scenario.text().into(),
+                text: self.scenario.public_text().into(),
             },
             order_seed: self.order_seed,
             phase: phase.name.clone(),
@@ -144,6 +148,8 @@ async fn round(
         let folder = folder.create(&format!("r{number:02}-{}", target.name))?;
         let run = run::Request {
             scenario: scenario.clone(),
+            given: request.given.clone(),
+            preflight: request.preflight,
             target: target.clone(),
             access: request.access.clone(),
             at_most: None,

@@ -8,30 +8,37 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::calls;
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
+use crate::judgement::{Guard, rulings};
 pub use crate::load::Engine;
 use crate::load::{self, Load, LoadError, Loaded, Plan, Route};
 use crate::machine::{self, Pressure};
 use crate::probe::{Probe, ProbeError, Subject};
 use crate::run_record::resources::Resources;
 use crate::run_record::{
-    FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
+    EndedBy, FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
-use crate::scenario::{Http, Scenario};
+use crate::scenario::{Given, Http, Known, Scenario};
 use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
 use crate::target_spec::{ConnectTo, TargetSpec};
 use crate::units::nanoseconds;
 use crate::validity::Validity;
+use crate::windows::Part;
 
 /// What to measure, and how.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The scenario.
     pub scenario: Scenario,
+    /// What it was given.
+    pub given: Given,
+    /// Whether each flow is walked through once before the load.
+    pub preflight: bool,
     /// The target.
     pub target: TargetSpec,
     /// How it is reached.
@@ -57,7 +64,8 @@ const GLANCE: Duration = Duration::from_millis(250);
 
 /// Measures once, and returns the record; it is not saved yet. The target's own output goes to `folder`.
 ///
-/// An interrupt during the load ends it early, and the record says so; one before that gives the run up.
+/// An interrupt during the load ends it early, and so does a threshold that is to end it; the record says which. An
+/// interrupt before that gives the run up.
 ///
 /// # Errors
 /// When the target, its stores, the probe or the generator fail. What was started is stopped.
@@ -80,9 +88,18 @@ pub async fn run_once(
     }
 
     let (started, _) = machine::utc_now();
-    let measured = {
+    let (measured, answered) = {
         let _confined = stage.confine(|placement| &placement.generator)?;
-        measure(request, &target, probe.as_ref(), shutdown, watch).await?
+        let (plan, answered) = plan(request, &target, shutdown, watch).await?;
+        let ends = Ends {
+            known: plan.known().clone(),
+            route: plan.route.clone(),
+            host: plan.host.clone(),
+        };
+        let measured = measure(request, plan, probe.as_ref(), shutdown, watch).await;
+        // Whatever came of the load, an interrupt included.
+        ends.teardown(&request.scenario, watch).await;
+        (measured?, answered)
     };
     let resources = match probe {
         Some(probe) => {
@@ -103,13 +120,14 @@ pub async fn run_once(
     watch(Event::Step(&format!("auditing and stopping {}", spec.name)));
     record
         .audits
-        .extend(target.audit(&record.audit_counts()).await?);
+        .extend(target.audit(&record.audit_counts(&answered)).await?);
     record.target.exit = target.stop().await?.map(|exit| exit.to_string());
     if let Some(stores) = stage.stores_for(spec) {
         record.environment.stores = stores.settings();
     }
     stage.release(spec, lease).await?;
     record.judge();
+    record.thresholds = rulings(&record, request.scenario.thresholds());
     Ok(record)
 }
 
@@ -141,21 +159,75 @@ pub(super) async fn launch(
 /// What the generator and the machine had to say.
 struct Measured {
     loaded: Loaded,
+    interrupted: bool,
+    ended_by: Option<EndedBy>,
     schedule: Arc<Schedule>,
     steal: Option<f64>,
     throttled_ns: Option<u64>,
 }
 
-async fn measure(
+/// What the calls after a load need.
+struct Ends {
+    known: Known,
+    route: Route,
+    host: HeaderValue,
+}
+
+impl Ends {
+    /// Makes the calls after a load. That one is not as expected takes nothing from what was measured.
+    async fn teardown(&self, scenario: &Scenario, watch: Watcher<'_>) {
+        let torn = calls::teardown(scenario, &self.known, &self.route, &self.host).await;
+        if let Err(error) = torn {
+            watch(Event::Warning(&error.to_string()));
+        }
+    }
+}
+
+/// What is to be sent, after the calls before a load have been made and each flow was walked through once; and the steps
+/// that were answered in that, with which status.
+async fn plan(
     request: &Request,
     target: &Target,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<(Plan, Vec<(String, u16)>), SessionError> {
+    let scenario = Arc::new(request.scenario.clone());
+    let route = route(target, &request.access, scenario.connections().http)?;
+    let host = host(target);
+    let mut given = request.given.clone();
+    if !scenario.setup().is_empty() {
+        watch(Event::Step("making the set-up calls"));
+        let setup = calls::setup(&scenario, &mut given.known, &route, &host);
+        shutdown.unless_requested(setup).await??;
+    }
+    let ends = Ends {
+        known: given.known.clone(),
+        route: route.clone(),
+        host: host.clone(),
+    };
+    let plan = Plan::new(scenario, given, route, host)?;
+    if !request.preflight {
+        return Ok((plan, Vec::new()));
+    }
+    watch(Event::Step("walking through each flow once"));
+    let preflight = shutdown.unless_requested(calls::preflight(&plan)).await;
+    match preflight.map_err(SessionError::from).flatten() {
+        Ok(answered) => Ok((plan, answered)),
+        Err(error) => {
+            ends.teardown(&request.scenario, watch).await;
+            Err(error)
+        }
+    }
+}
+
+async fn measure(
+    request: &Request,
+    mut plan: Plan,
     probe: Option<&Probe>,
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<Measured, SessionError> {
-    let scenario = Arc::new(request.scenario.clone());
-    let route = route(target, &request.access, scenario.connections().http)?;
-    let mut plan = Plan::new(Arc::clone(&scenario), route, host(target));
+    let scenario = Arc::clone(&plan.scenario);
     plan.engine = request.engine;
     if let Some(arrivals) = request.at_most {
         plan = plan.at_most(arrivals);
@@ -196,19 +268,40 @@ async fn measure(
         shutdown.insisted().await;
         stopper.abort();
     };
-    let mut beside = pin!(async { tokio::join!(bracket, interrupts) });
-    let mut finish = pin!(load.finish(|part| watch(Event::Window(part))));
-    let loaded = tokio::select! {
-        biased;
-        loaded = &mut finish => loaded,
-        _ = &mut beside => finish.await,
-    }?;
+    let mut guard = Guard::new(&scenario, &schedule);
+    let mut broken = None;
+    let guarded = |part: &Part| {
+        watch(Event::Window(part));
+        let now = load::monotonic().saturating_sub(start);
+        if let Some(threshold) = guard.see(part, now)
+            && broken.is_none()
+            && !shutdown.is_requested()
+        {
+            stopper.drain();
+            let words = format!("ending the load: {} is broken", threshold.expression);
+            watch(Event::Step(&words));
+            broken = Some(threshold);
+        }
+    };
+    let loaded = {
+        let mut beside = pin!(async { tokio::join!(bracket, interrupts) });
+        let mut finish = pin!(load.finish(guarded));
+        tokio::select! {
+            biased;
+            loaded = &mut finish => loaded,
+            _ = &mut beside => finish.await,
+        }?
+    };
+    // What was found broken when all had been offered has ended nothing.
+    let ended_by = broken.filter(|_| loaded.stopped);
     if let Some(probe) = probe {
-        // Where an interrupt ended the load before its time.
+        // Where the load ended before its time.
         probe.measure_to();
     }
     let (steal, throttled_ns) = pressure.since();
     Ok(Measured {
+        interrupted: loaded.stopped && (ended_by.is_none() || shutdown.is_requested()),
+        ended_by,
         loaded,
         schedule,
         steal,
@@ -291,6 +384,8 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
     let scenario = &request.scenario;
     let Measured {
         loaded,
+        interrupted,
+        ended_by,
         schedule,
         steal,
         throttled_ns,
@@ -317,12 +412,13 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
     (environment.steal, environment.throttled_ns) = (steal, throttled_ns);
     RunRecord {
         started,
-        interrupted: loaded.stopped,
+        interrupted,
+        ended_by,
         scenario: ScenarioIdentity {
             name: scenario.name().into(),
             digest: scenario.digest().into(),
             seed: scenario.seed(),
-            text: scenario.text().into(),
+            text: scenario.public_text().into(),
         },
         target: TargetIdentity::default(),
         flows: scenario
@@ -338,12 +434,15 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
         connections: loaded.connections,
         generator: Generator {
             memory_peak_bytes: machine::own_memory_peak(),
+            rows_ended: loaded.rows_ended,
+            walks_full: loaded.walks_full,
             ..loaded.generator
         },
         resources: Resources::default(),
         failures: loaded.failures,
         audits: Vec::new(),
         validity: Validity::default(),
+        thresholds: Vec::new(),
         environment,
     }
 }

@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::exchange::Outcome;
 use crate::machine;
 use crate::run_record::RunRecord;
-use crate::scenario::Scenario;
+use crate::scenario::{Given, Scenario};
 use crate::schedule::Schedule;
 use crate::target_spec::TargetSpec;
 use crate::units::{Rate, format_duration};
@@ -146,6 +146,9 @@ async fn play(
         target: TargetSpec::from_argument(oracle.url(), None)
             .expect("where the oracle listens is a URL"),
         scenario,
+        given: Given::default(),
+        // The oracle's log is of the load alone.
+        preflight: false,
         at_most: None,
         engine: run::Engine::default(),
         workers: None,

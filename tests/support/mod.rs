@@ -14,6 +14,7 @@ use serde_json::Value;
 /// The binary under test, in a folder of its own.
 pub(crate) struct Tool {
     pub(crate) folder: tempfile::TempDir,
+    preflight: bool,
 }
 
 /// What a command of the tool came to.
@@ -24,14 +25,31 @@ pub(crate) struct Ran {
 }
 
 impl Tool {
+    /// Measures without a preflight, so that servers see the load alone.
     pub(crate) fn new() -> Tool {
         Tool {
             folder: tempfile::tempdir().unwrap(),
+            preflight: false,
+        }
+    }
+
+    /// Measures as people do.
+    pub(crate) fn with_preflight() -> Tool {
+        Tool {
+            preflight: true,
+            ..Tool::new()
         }
     }
 
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tailmark"));
+        let mut words = words.iter().map(AsRef::as_ref);
+        let first = words.next();
+        command.args(first);
+        let measures = first.is_some_and(|word| word == "run" || word == "compare");
+        if measures && !self.preflight {
+            command.arg("--no-preflight");
+        }
         command
             .args(words)
             .current_dir(self.folder.path())

@@ -26,6 +26,8 @@ pub(crate) enum Reply {
     Garbage,
     /// Nothing, until the client gives up.
     Silence,
+    /// A status, fields, each with its line end, and a body.
+    Message(u16, String, String),
 }
 
 type Script = dyn Fn(u64, &str) -> Reply + Send + Sync;
@@ -44,6 +46,8 @@ struct Shared {
     /// What was asked: request lines and bodies.
     asked: Mutex<Vec<String>>,
     stopped: AtomicBool,
+    /// Whether requests are told with their heads.
+    heads: bool,
 }
 
 impl Scripted {
@@ -56,6 +60,20 @@ impl Scripted {
     pub(crate) fn by_request(
         script: impl Fn(u64, &str) -> Reply + Send + Sync + 'static,
     ) -> Scripted {
+        Scripted::serving(false, script)
+    }
+
+    /// `script` is told the head and the body.
+    pub(crate) fn by_message(
+        script: impl Fn(u64, &str) -> Reply + Send + Sync + 'static,
+    ) -> Scripted {
+        Scripted::serving(true, script)
+    }
+
+    fn serving(
+        heads: bool,
+        script: impl Fn(u64, &str) -> Reply + Send + Sync + 'static,
+    ) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -64,6 +82,7 @@ impl Scripted {
             connections: AtomicU64::new(0),
             asked: Mutex::new(Vec::new()),
             stopped: AtomicBool::new(false),
+            heads,
         });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -108,7 +127,7 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         let mut first = true;
         // A client that is gone ends the connection, whatever it was doing.
-        while let Some(request) = read_request(&mut reader) {
+        while let Some(request) = read_request(&mut reader, self.heads) {
             if std::mem::take(&mut first) {
                 self.connections.fetch_add(1, Ordering::Relaxed);
             }
@@ -122,14 +141,14 @@ impl Shared {
     }
 }
 
-/// The request line and the body.
-fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
+/// The request line and the body; or all of the head, an empty line and the body.
+fn read_request(reader: &mut BufReader<&TcpStream>, heads: bool) -> Option<String> {
     let mut first = String::new();
     reader
         .read_line(&mut first)
         .ok()
         .filter(|&length| length > 0)?;
-    let mut length = 0;
+    let (mut length, mut head) = (0, first.clone());
     loop {
         let mut line = String::new();
         reader
@@ -141,17 +160,18 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
         {
             length = value.trim().parse().unwrap();
         }
+        head += &line;
         if line == "\r\n" {
             break;
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(format!(
-        "{} {}",
-        first.trim_end(),
-        String::from_utf8(body).unwrap()
-    ))
+    let body = String::from_utf8(body).unwrap();
+    Some(match heads {
+        true => head + &body,
+        false => format!("{} {body}", first.trim_end()),
+    })
 }
 
 /// Whether the connection stays open.
@@ -167,6 +187,10 @@ fn reply(mut stream: &TcpStream, reply: &Reply) -> bool {
             false
         }
         Reply::Framed(rest) => write(&format!("HTTP/1.1 200 OK\r\n{rest}")),
+        Reply::Message(status, fields, body) => write(&format!(
+            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{fields}\r\n{body}",
+            body.len()
+        )),
         Reply::Last => {
             write(&ok("connection: close\r\n"));
             false

@@ -11,18 +11,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use http_body_util::BodyExt as _;
 use hyper::client::conn::http1::{Builder, SendRequest};
 
 use super::{Answer, Bytes, Event, Failure};
 use crate::load::clock::Clock;
 use crate::load::dial::DialError;
-use crate::load::http_parts::{Body, Parts};
+use crate::load::http_parts::{Body, Parts, read_whole};
 use crate::load::http_tap::{Tap, Tapped, words};
+use crate::load::kept::{Keeper, Wanted};
 use crate::load::link::NotStarted;
 use crate::load::stream::{Stream, tls_failure};
 use crate::load::turn;
-use crate::scenario::Draw;
+use crate::scenario::{Content, Draw};
 
 /// A connection that is open, or was until the peer closed it.
 pub(in crate::load) struct Connection {
@@ -30,12 +30,13 @@ pub(in crate::load) struct Connection {
     sender: Option<SendRequest<Body>>,
     watch: Rc<Watch>,
     exchange: Option<Pin<Box<dyn Future<Output = Exchanged>>>>,
+    keeper: Keeper,
     unpolled: bool,
 }
 
 /// What came of an exchange.
 struct Exchanged {
-    result: hyper::Result<u16>,
+    result: hyper::Result<(u16, Keeper)>,
     /// The last read before its end was known.
     done: u64,
     /// Given back where the connection can carry another exchange.
@@ -77,6 +78,7 @@ impl Connection {
             sender: Some(sender),
             watch,
             exchange: None,
+            keeper: Keeper::default(),
             unpolled: false,
         })
     }
@@ -85,7 +87,12 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection is closed, so that the request may go elsewhere, or when it is no request.
-    pub(in crate::load) fn start(&mut self, parts: &Parts, draw: &Draw) -> Result<(), NotStarted> {
+    pub(in crate::load) fn start(
+        &mut self,
+        parts: &Parts,
+        wanted: &Rc<Wanted>,
+        draw: &Draw<'_>,
+    ) -> Result<(), NotStarted> {
         if self.is_stale() {
             return Err(NotStarted::Closed);
         }
@@ -97,8 +104,10 @@ impl Connection {
         }
         let watch = Rc::clone(&self.watch);
         let response = sender.send_request(request);
+        let mut keeper = std::mem::take(&mut self.keeper);
+        keeper.begin(wanted);
         self.exchange = Some(Box::pin(async move {
-            let result = read(response).await;
+            let result = read_whole(response, keeper).await;
             let done = watch.0.borrow().last_read;
             // Ready when all of the exchange is over on both sides; never where the peer closes the connection.
             let reusable = result.is_ok() && sender.ready().await.is_ok();
@@ -138,9 +147,20 @@ impl Connection {
         Poll::Ready(Event::Over(Answer {
             sent: Some(sent),
             done,
-            result: result.map_err(|error| failure(&error, known.end.take().flatten())),
+            result: match result {
+                Ok((status, keeper)) => {
+                    self.keeper = keeper;
+                    Ok(status)
+                }
+                Err(error) => Err(failure(&error, known.end.take().flatten())),
+            },
             reusable: self.sender.is_some(),
         }))
+    }
+
+    /// What was kept of the response of the exchange that is over.
+    pub(in crate::load) fn content(&self) -> &Content {
+        self.keeper.content()
     }
 
     pub(in crate::load) fn sent(&self) -> Option<u64> {
@@ -158,17 +178,6 @@ impl Connection {
     pub(in crate::load) fn take_bytes(&self) -> Bytes {
         std::mem::take(&mut self.watch.0.borrow_mut().bytes)
     }
-}
-
-/// The status of a response, when all of it has come.
-async fn read(
-    response: impl Future<Output = hyper::Result<hyper::Response<hyper::body::Incoming>>>,
-) -> hyper::Result<u16> {
-    let mut response = response.await?;
-    while let Some(frame) = response.frame().await {
-        frame?;
-    }
-    Ok(response.status().as_u16())
 }
 
 /// Why there is no response, where `hyper` says `error` and the connection ended with `end`.

@@ -3,7 +3,7 @@
 use http::Method;
 use http::header::{HOST, HeaderValue};
 
-use crate::scenario::{Draw, RequestTemplate, Template};
+use crate::scenario::{Draw, RequestTemplate, Template, Unfilled};
 
 /// The bytes of one step's requests.
 #[derive(Debug)]
@@ -39,6 +39,9 @@ impl Layout {
             head.append(value);
             head.append_literal(b"\r\n");
         }
+        if request.cookies {
+            head.append(&Template::cookie_line());
+        }
         if last {
             head.append_literal(b"connection: close\r\n");
         }
@@ -67,22 +70,25 @@ impl Layout {
     }
 
     /// The bytes of the request that `draw` names.
-    pub fn render<'a>(&'a self, draw: &Draw, room: &'a mut Room) -> &'a [u8] {
+    ///
+    /// # Errors
+    /// When a slot has no value.
+    pub fn render<'a>(&'a self, draw: &Draw<'_>, room: &'a mut Room) -> Result<&'a [u8], Unfilled> {
         if let (Some(whole), None) = (self.head.constant(), &self.body) {
-            return whole;
+            return Ok(whole);
         }
         room.message.clear();
-        self.head.render(draw, &mut room.message);
+        self.head.render(draw, &mut room.message)?;
         if let Some(body) = &self.body {
             room.body.clear();
-            body.render(draw, &mut room.body);
+            body.render(draw, &mut room.body)?;
             let mut digits = itoa::Buffer::new();
             let length = digits.format(room.body.len());
             room.message.extend_from_slice(length.as_bytes());
             room.message.extend_from_slice(b"\r\n\r\n");
             room.message.extend_from_slice(&room.body);
         }
-        &room.message
+        Ok(&room.message)
     }
 }
 
@@ -98,15 +104,11 @@ mod tests {
         let scenario = Scenario::parse("s.yaml", text.as_bytes()).unwrap();
         let request = &scenario.flows()[0].steps[0].request;
         let layout = Layout::new(request, &HeaderValue::from_static("h:1"), false);
-        let draw = Draw {
-            seed: 1,
-            arrival: 41,
-            step: 0,
-        };
+        let draw = Draw::new(1, 41, 0);
         let mut room = Room::default();
         // Twice, since the room is used again.
-        layout.render(&draw, &mut room);
-        String::from_utf8(layout.render(&draw, &mut room).to_vec()).unwrap()
+        layout.render(&draw, &mut room).unwrap();
+        String::from_utf8(layout.render(&draw, &mut room).unwrap().to_vec()).unwrap()
     }
 
     #[test]

@@ -48,6 +48,22 @@ enum State {
     Complete,
 }
 
+/// Told what of a response might be kept, as it is read.
+pub trait Sink {
+    /// The head of the response, which comes once; not those of interim responses.
+    fn head(&mut self, status: u16, fields: &[Header<'_>]);
+
+    /// More of its body, without what frames it.
+    fn body(&mut self, bytes: &[u8]);
+}
+
+/// Keeps nothing.
+impl Sink for () {
+    fn head(&mut self, _: u16, _: &[Header<'_>]) {}
+
+    fn body(&mut self, _: &[u8]) {}
+}
+
 /// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response {
@@ -124,13 +140,25 @@ impl Reader {
     /// # Errors
     /// When the bytes are no response. The connection can then not be used.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Response>, Refusal> {
+        self.feed_into(bytes, &mut ())
+    }
+
+    /// The same, telling `sink` what comes.
+    ///
+    /// # Errors
+    /// As [`Reader::feed`].
+    pub fn feed_into(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut impl Sink,
+    ) -> Result<Option<Response>, Refusal> {
         if self.carry.is_empty() {
-            let used = self.advance(bytes)?;
+            let used = self.advance(bytes, sink)?;
             return self.settle(&bytes[used..]);
         }
         self.carry.extend_from_slice(bytes);
         let carry = std::mem::take(&mut self.carry);
-        let used = self.advance(&carry)?;
+        let used = self.advance(&carry, sink)?;
         self.settle(&carry[used..])
     }
 
@@ -171,7 +199,7 @@ impl Reader {
     }
 
     /// Reads as far as the response and `bytes` go, and returns how many bytes that was.
-    fn advance(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    fn advance(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<usize, Refusal> {
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -179,12 +207,13 @@ impl Reader {
                 return Ok(at);
             }
             let read = match self.state {
-                State::Head => self.head(rest)?,
+                State::Head => self.head(rest, sink)?,
                 State::ChunkLine => self.chunk_line(rest)?,
                 State::ChunkEnd => self.chunk_end(rest)?,
                 State::Trailers => self.trailers(rest)?,
                 State::Body(left) => {
                     let taken = left.min(rest.len() as u64);
+                    sink.body(&rest[..taken as usize]);
                     self.state = if taken == left {
                         State::Complete
                     } else {
@@ -194,6 +223,7 @@ impl Reader {
                 }
                 State::Chunk(left) => {
                     let taken = left.min(rest.len() as u64);
+                    sink.body(&rest[..taken as usize]);
                     self.state = if taken == left {
                         State::ChunkEnd
                     } else {
@@ -201,7 +231,10 @@ impl Reader {
                     };
                     Some(taken as usize)
                 }
-                State::UntilClose => Some(rest.len()),
+                State::UntilClose => {
+                    sink.body(rest);
+                    Some(rest.len())
+                }
                 State::Complete => None,
             };
             let Some(read) = read else { return Ok(at) };
@@ -210,7 +243,7 @@ impl Reader {
     }
 
     /// Reads a head, if all of it is there.
-    fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    fn head(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<Option<usize>, Refusal> {
         let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_FIELDS];
         let mut head = httparse::Response::new(&mut []);
         let parsed = ParserConfig::default()
@@ -241,6 +274,7 @@ impl Reader {
             Framing::Chunked => State::ChunkLine,
             Framing::UntilClose => State::UntilClose,
         };
+        sink.head(status, head.headers);
         Ok(Some(length))
     }
 

@@ -12,6 +12,8 @@ use super::{Connection, open_within};
 use crate::exchange::Outcome;
 use crate::load::clock::{Clock, monotonic};
 use crate::load::http_parts::{Body, Parts};
+use crate::load::http1::response::Sink as _;
+use crate::load::kept::Keeper;
 use crate::load::single::{Kept, Passed, owned};
 use crate::load::stream::Stream;
 use crate::scenario::Draw;
@@ -22,12 +24,12 @@ pub(in crate::load) async fn exchange(
     stream: Stream,
     limit: Duration,
     parts: &Parts,
-    draw: &Draw,
+    draw: &Draw<'_>,
     passed: &mut Passed,
 ) -> Result<u16, (Outcome, String)> {
     let request = parts
         .for_http2(draw)
-        .map_err(|unfit| (Outcome::ProtocolError, unfit.to_string()))?;
+        .map_err(|unfit| (unfit.outcome(), unfit.to_string()))?;
     let lanes = open_within(limit, stream, Rc::new(Clock::default()), 1)
         .await
         .map_err(|error| (error.outcome(), error.to_string()))?;
@@ -36,7 +38,7 @@ pub(in crate::load) async fn exchange(
     let stream = watch.begin();
     passed.sent = Some(monotonic());
     let response = sender.clone().send_request(request);
-    let result = keep_response(&mut passed.response, response).await;
+    let result = keep_response(&mut passed.response, &mut passed.keeper, response).await;
     let (moments, done) = watch.finish(stream);
     (passed.sent, passed.done) = (moments.sent, Some(done));
     result.map_err(|error| owned(&watch.failure(&moments, &error)))
@@ -56,16 +58,23 @@ async fn keep_request(kept: &mut Kept, request: &Request<Body>) {
 
 async fn keep_response(
     kept: &mut Kept,
+    keeper: &mut Keeper,
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
 ) -> hyper::Result<u16> {
     let response = response.await?;
     let status = response.status().as_u16();
     kept.add(format!("HTTP/2 {status}\r\n").as_bytes());
     keep_fields(kept, response.headers());
+    let fields = response.headers().iter();
+    keeper.take_head(
+        status,
+        fields.map(|(name, value)| (name.as_str(), value.as_bytes())),
+    );
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await.transpose()? {
         if let Some(data) = frame.data_ref() {
             kept.add(data);
+            keeper.body(data);
         } else if let Some(trailers) = frame.trailers_ref() {
             kept.add(b"\r\n");
             keep_fields(kept, trailers);

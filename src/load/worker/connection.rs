@@ -144,8 +144,8 @@ impl Worker {
         };
         match ready!(link.poll(context, &mut state.buffer)) {
             Event::Over(answer) => {
-                let flight = state.end(id).expect("only an exchange can be over");
-                self.absorb(state, flight, &Ending::of(&answer, self.plan.step(&flight)));
+                let mut flight = state.end(id).expect("only an exchange can be over");
+                self.conclude(state, id, &mut flight, &answer);
                 if answer.reusable && self.keeps(state.slots[id].since, answer.done) {
                     self.give_next(state, id);
                 } else {
@@ -206,12 +206,25 @@ impl Worker {
                 return;
             };
             let flight = self.flight(job);
-            let slot = &mut state.slots[id];
+            let State {
+                slots,
+                memory,
+                room,
+                ..
+            } = state;
+            let slot = &mut slots[id];
             let Some(link) = &mut slot.link else {
                 return self.requeue(state, id, job);
             };
-            let layout = &self.layouts[flight.flow][job.step];
-            match link.start(layout, &self.plan.draw(&job), &mut state.room) {
+            let step = job.at.step as usize;
+            let layout = &self.layouts[flight.flow][step];
+            let request = &self.plan.requests[flight.flow][step];
+            let draw = memory.draw(&self.plan, &self.clock, &job, request);
+            let started = match draw {
+                Ok(draw) => link.start(layout, &draw, room),
+                Err(unfilled) => Err(Unfit::from(unfilled).into()),
+            };
+            match started {
                 Ok(()) => {
                     if link.wants_poll()
                         && let Some(waker) = &slot.waker
@@ -232,7 +245,7 @@ impl Worker {
     /// Ends an exchange of which nothing can be sent.
     #[cold]
     fn absorb_unfit(&self, state: &mut State, flight: Flight, words: &Unfit) {
-        let ending = Ending::unsent(self.clock.now(), Outcome::ProtocolError, words);
+        let ending = Ending::unsent(self.clock.now(), words.outcome(), words);
         self.absorb(state, flight, &ending);
     }
 
@@ -276,6 +289,7 @@ impl Worker {
                     outcome: Outcome::Timeout,
                     status: None,
                     words: &"no complete response in time",
+                    response: None,
                 };
                 self.absorb(state, flight, &ending);
             }

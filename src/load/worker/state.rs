@@ -10,6 +10,7 @@ use crate::load::Plan;
 use crate::load::dial::Dialed;
 use crate::load::http1::Room;
 use crate::load::link::Link;
+use crate::load::memory::Memory;
 use crate::load::pools::OwnPool;
 use crate::load::queue::{Job, Queue};
 use crate::load::timer::Deadlines;
@@ -33,6 +34,8 @@ pub(super) struct State {
     free: Vec<usize>,
     rest: Rest,
     pub(super) deadlines: Deadlines,
+    /// What requests are rendered with.
+    pub(super) memory: Memory,
     /// Room in which requests are rendered, one at a time.
     pub(super) room: Room,
     /// Room into which responses are read, one at a time.
@@ -52,6 +55,8 @@ pub(super) struct State {
     /// Exchanges that a connection is expected to carry at once: as many as the last one that was opened can.
     pub(super) lanes: usize,
     pub(super) stage: Stage,
+    /// Until when what pauses goes on while what is under way is let end, in nanoseconds from the start.
+    pub(super) last: u64,
     /// Users of closed phases who will start a flow, or are in one.
     pub(super) users: u64,
     /// Whether load was stopped before the schedule's end.
@@ -129,6 +134,7 @@ impl State {
             free: Vec::new(),
             rest: Rest::default(),
             deadlines: Deadlines::default(),
+            memory: Memory::default(),
             room: Room::default(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             opening: 0,
@@ -142,6 +148,7 @@ impl State {
                 _ => 1,
             },
             stage: Stage::Preparing,
+            last: 0,
             users: 0,
             stopped: false,
             aborted: false,
@@ -167,7 +174,13 @@ impl State {
         match self.stage {
             Stage::Preparing => self.opening == 0,
             Stage::Offering => false,
-            Stage::Draining => self.in_use == 0 && self.queue.is_empty(),
+            Stage::Draining => {
+                let pausing = self
+                    .queue
+                    .next_planned()
+                    .is_some_and(|due| due <= self.last);
+                self.in_use == 0 && self.queue.is_empty() && !pausing
+            }
             Stage::Over => true,
         }
     }

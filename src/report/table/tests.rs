@@ -6,13 +6,15 @@ use super::{compare, run};
 use crate::compare::Comparison;
 use crate::compare::fixtures::{arm_run, comparison, plan};
 use crate::exchange::Outcome;
+use crate::judgement::rulings;
 use crate::report::Options;
 use crate::run_record::fixtures::{
     Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread, url_yaml,
 };
 use crate::run_record::resources::Resources;
-use crate::run_record::{Audit, RunRecord};
-use crate::scenario::LoadModel;
+use crate::run_record::{Audit, EndedBy, RunRecord};
+use crate::scenario::{LoadModel, Scenario};
+use crate::threshold::{Figure, Observed, Ruling};
 
 const PLAIN: Options = Options {
     width: 120,
@@ -63,6 +65,66 @@ fn a_bare_url() {
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
                  requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
+      valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
+    ");
+}
+
+#[test]
+fn thresholds_have_a_line_each() {
+    let mut record = url("1000/s", "10s");
+    record.resources = Resources::default();
+    let scenario = Scenario::parse("url.yaml", record.scenario.text.as_bytes()).unwrap();
+    let thresholds = [
+        "p99 < 250ms in main",
+        "error_rate < 0.5%",
+        "p50<100us over every 2s",
+        "achieved_rate > 2k/s",
+        "mem.peak < 64MiB",
+    ];
+    let scenario = scenario.with_thresholds(&thresholds.map(str::to_owned));
+    record.ended_by = Some(EndedBy {
+        expression: "p50<100us over every 2s".into(),
+        at_ns: 4_250 * MS,
+    });
+    record.thresholds = rulings(&record, scenario.unwrap().thresholds());
+    for (figure, lower_bound, reason) in [
+        (Figure::Time(2_000 * MS), true, Some("nobody can say so")),
+        (Figure::Time(84_000), false, None),
+        (Figure::Size(9_332_326), false, None),
+        (Figure::Slope(7_500.0), false, None),
+        (Figure::Ratio(0.000_04), false, None),
+    ] {
+        record.thresholds.push(Ruling {
+            expression: "one more".into(),
+            observed: Some(Observed {
+                figure,
+                lower_bound,
+            }),
+            when: None,
+            passed: false,
+            reason: reason.map(str::to_owned),
+        });
+    }
+    assert_snapshot!(at(100, &record), @r"
+    GET http://127.0.0.1:8080/items/1
+      1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
+      requests   10,000 due · 10,000 ok · 0 failed     1,000/s of 1,000/s · 4.12 MB received
+      ms           p50    p90    p99   p99.9    max
+      response    1.17   1.85   2.00    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98    2.00   2.00   since it was sent
+                 wait p99 0.00, lag p99 0.02
+      ENDED      at 00:04.2: `p50<100us over every 2s` was broken: the load was ended before its time,
+                 and these are the figures until then
+      ✓ p99 < 250ms in main       observed 2.00 ms
+      ✓ error_rate < 0.5%         observed 0 %
+      ✗ p50<100us over every 2s   observed 1.17 ms from 0s to 2s of main
+      ✗ achieved_rate > 2k/s      observed 1,000/s
+      ✗ mem.peak < 64MiB          it was not measured
+      ✗ one more                  observed ≥ 2.00 s: nobody can say so
+      ✗ one more                  observed 84.0 µs
+      ✗ one more                  observed 8.9 MiB
+      ✗ one more                  observed 0.429 MiB/min
+      ✗ one more                  observed under 0.01 %
       valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
     ");
 }

@@ -30,13 +30,18 @@ const UNKNOWN: [Outcome; 4] = [
 ];
 
 impl RunRecord {
-    /// What was counted over the whole launch, warm-up included, as the JSON that an audit command reads.
+    /// What was counted over the whole launch, warm-up included, as the JSON that an audit command reads; `before` are
+    /// steps that were answered before the load, as `flow/step`, and with which status.
     ///
     /// # Panics
     /// Never: every key is text and every value is a whole number.
     #[must_use]
-    pub fn audit_counts(&self) -> String {
+    pub fn audit_counts(&self, before: &[(String, u16)]) -> String {
         let mut steps: BTreeMap<String, WireStepCounts> = BTreeMap::new();
+        for (step, status) in before {
+            let counts = steps.entry(step.clone()).or_default();
+            *counts.statuses.entry(*status).or_default() += 1;
+        }
         for phase in &self.phases {
             for (flow, names) in phase.tally.flows.iter().zip(&self.flows) {
                 for (step, name) in flow.steps.iter().zip(&names.steps) {

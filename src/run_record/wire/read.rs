@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::parts::{WireEncoded, believable, outcomes_of};
+use super::thresholds::WireEndedBy;
 use super::{
     FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WireHttp, WirePhase, WireRecord,
     WireResources, WireSeries, WireStep, WireWindow,
@@ -12,7 +13,8 @@ use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally, StepTally};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
-    Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RunRecord, Traffic,
+    Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RowsEnded, RunRecord,
+    Traffic,
 };
 use crate::windows::Window;
 
@@ -67,6 +69,7 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
     let record = RunRecord {
         started: wire.started,
         interrupted: wire.interrupted,
+        ended_by: wire.ended_by.map(WireEndedBy::into_ended_by),
         scenario: wire.scenario.into_identity(),
         target: wire.target.into_identity(),
         flows,
@@ -83,6 +86,12 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
             memory_peak_bytes: wire.generator.memory_peak_bytes,
             placement: wire.generator.placement,
             ran_out: wire.generator.ran_out,
+            rows_ended: wire.generator.rows_ended.map(|ended| RowsEnded {
+                feeder: ended.feeder,
+                rows: ended.rows,
+                is_failure: ended.is_failure,
+            }),
+            walks_full: wire.generator.walks_full,
         },
         resources: resources(wire.resources),
         failures: wire.failures.into_iter().map(failure).collect(),
@@ -95,6 +104,11 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
             .validity
             .into_validity()
             .map_err(ReadError::Contradiction)?,
+        thresholds: wire
+            .thresholds
+            .into_iter()
+            .map(|ruling| ruling.into_ruling().map_err(ReadError::Contradiction))
+            .collect::<Result<_, _>>()?,
         environment: wire.environment.into_environment(),
     };
     check_counts(&record)?;
@@ -406,6 +420,7 @@ fn failure(wire: WireFailure) -> Failure {
         step: wire.step,
         outcome: wire.outcome,
         what: wire.what,
+        response: wire.response,
     }
 }
 

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::exchange::Outcome;
-use crate::run_record::Audit;
 use crate::run_record::fixtures::{Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread};
+use crate::run_record::{Audit, EndedBy};
+use crate::threshold::{Figure, Observed, Ruling};
 
 /// Two flows over two phases, few enough requests to be drawn many times.
 const SMALL: &str = "\
@@ -61,6 +62,22 @@ proptest! {
         (0..hz as u64 / 1_000).for_each(|k| given.connections.tls.record(MS + k));
         given.environment.steal = Some(busy / 3.0);
         given.interrupted = interrupted;
+        given.ended_by = (!interrupted).then(|| EndedBy { expression: name.clone(), at_ns: hz as u64 });
+        given.thresholds = [
+            Figure::Time(hz as u64),
+            Figure::Size(hz as u64),
+            Figure::Ratio(busy),
+            Figure::Rate(hz),
+            Figure::Slope(slope),
+        ]
+        .map(|figure| Ruling {
+            expression: name.clone(),
+            observed: Some(Observed { figure, lower_bound: interrupted }).filter(|_| busy > 0.1),
+            when: Some(name.clone()),
+            passed: busy > 0.5,
+            reason: None,
+        })
+        .into();
         given.target.name = name;
         let facts: std::collections::BTreeMap<_, _> = facts.into_iter().collect();
         // Not in the order of their names: the order is the audit's own.
@@ -285,6 +302,21 @@ fn keys_of_a_later_edition_are_passed_over() {
     later["phases"][0]["mood"] = json!({"of": "the phase"});
     later["phases"][0]["steps"][0]["mood"] = json!([1]);
     assert_eq!(RunRecord::from_json(&later.to_string()).unwrap(), before);
+}
+
+#[test]
+fn keys_of_thresholds_are_missing_in_earlier_records() {
+    let whole = saved();
+    let before = RunRecord::from_json(&whole.to_string()).unwrap();
+    let mut earlier = whole;
+    for key in ["ended_by", "thresholds"] {
+        assert!(earlier.as_object_mut().unwrap().remove(key).is_some());
+    }
+    assert_eq!(RunRecord::from_json(&earlier.to_string()).unwrap(), before);
+    earlier["thresholds"] = json!([
+        { "expression": "p99 < 1s", "observed": -1, "unit": "ns", "lower_bound": false, "when": null, "passed": true, "reason": null }
+    ]);
+    assert!(refusal(&earlier).contains("`p99 < 1s` observed -1"));
 }
 
 #[test]
