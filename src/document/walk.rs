@@ -40,6 +40,11 @@ impl Keys {
         }
     }
 
+    /// All of them, in order: those that are read, then those of later versions.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.known.iter().chain(self.later).copied()
+    }
+
     fn admits(self, key: &str) -> bool {
         self.known.contains(&key) || (self.extensions && key.starts_with("x-"))
     }

@@ -266,3 +266,6 @@ fn optional<'d, T>(
         None => Some(usual),
     }
 }
+
+#[cfg(test)]
+mod tests;
