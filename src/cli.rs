@@ -11,6 +11,7 @@ mod check;
 mod compare;
 mod debug;
 mod failure;
+mod init;
 mod keep;
 mod oracle;
 mod report;
@@ -75,7 +76,12 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         Command::Run(args) => with_runtime(run::run(args)),
         Command::Compare(args) => with_runtime(compare::compare(args)),
         Command::Report(args) => report::report(&args),
+        Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
+        Command::Schema(args) => {
+            args.common.print(crate::scenario::SCHEMA)?;
+            Ok(Outcome::Done)
+        }
         Command::Verify(args) => with_runtime(verify::verify(args)),
         Command::Oracle(args) => with_runtime(oracle::oracle(args)),
     }

@@ -97,7 +97,7 @@ pub fn given(scenario: Scenario) -> Result<(Scenario, Given), DataError> {
                         let message = format!("{} cannot be read: {source}", path.display());
                         problem(&message, "the path is relative to the scenario file")
                     }
-                    other => other,
+                    problems @ DataError::Problems(_) => problems,
                 })?;
                 if bytes.len() as u64 > MOST_BODY_BYTES {
                     let message = format!("{} is over 64 MiB", path.display());

@@ -1,4 +1,5 @@
-//! A YAML file as a tree of nodes that know where they stand, and the walk that turns it into checked values.
+//! A YAML file as a tree of nodes that know where they stand, and the walk that turns it into checked values. A tree can
+//! be written as YAML again.
 //!
 //! Files are read strictly: YAML 1.2's core schema, one document, no tags, no merge keys, no key twice. A walk
 //! collects every problem of a file instead of stopping at the first, and none of them without its place.
@@ -6,6 +7,7 @@
 mod problem;
 mod tree;
 mod walk;
+mod write;
 
 pub use problem::{Problem, Problems};
 pub use tree::MAX_BYTES;

@@ -72,7 +72,7 @@ impl Progress {
     pub fn tell(&self, event: &Event<'_>) {
         match (&self.view, event) {
             (View::Line { bar, .. }, Event::Warning(words)) => {
-                bar.println(format!("warning: {words}"))
+                bar.println(format!("warning: {words}"));
             }
             (View::Log | View::Quiet, Event::Warning(words)) => eprintln!("warning: {words}"),
             (View::Quiet, _) => {}

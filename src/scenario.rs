@@ -10,6 +10,8 @@ mod inspect;
 mod phase;
 mod read;
 mod request;
+mod resolve;
+mod schema;
 mod secrets;
 mod select;
 mod status;
@@ -31,6 +33,7 @@ pub use given::{FIRST_PREFLIGHT, Feeder, Field, Format, Given, Key, Known, Order
 pub use inspect::{Inspection, Unmet};
 pub use phase::{Arrivals, LoadModel, Phase};
 pub use request::{RequestTemplate, Uses};
+pub use schema::SCHEMA;
 pub use select::SelectError;
 pub use status::StatusSet;
 pub use template::{Draw, Template, Unfilled, Value};

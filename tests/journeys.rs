@@ -469,6 +469,32 @@ fn what_an_interrupt_ends_is_torn_down_too() {
 }
 
 #[test]
+fn who_stops_a_run_does_not_wait_for_pauses() {
+    let server = Scripted::by_request(|_, _| Reply::Status(200));
+    let tool = Tool::new();
+    let steps = "[{ name: a, get: /a }, think: 1h, { name: b, get: /b }]";
+    tool.write(
+        "s.yaml",
+        &format!("tailmark: 1\ntimeout: 1h\nflows: {{ f: {{ steps: {steps} }} }}\n{PHASE}"),
+    );
+    let url = server.url();
+    let mut command = tool.command(&["run", "s.yaml", "--target", &url, "--no-save", "--json"]);
+    let child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while server.asked().len() < 5 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    // An hour of waiting would be the test's end.
+    let record = Ran::from(child.wait_with_output().unwrap()).json(130);
+    let (a, b) = (step(&record, "a"), step(&record, "b"));
+    assert_eq!(a["outcomes"]["ok"], b["unreached"], "{record:#}");
+}
+
+#[test]
 fn secrets_are_in_nothing_that_is_kept_or_printed() {
     let scenario = r#"
 cookies: true

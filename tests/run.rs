@@ -425,7 +425,12 @@ fn debug_prints_one_exchange_and_no_more() {
     let missing = format!("{}/missing", server.url());
     let ran = tool.run(&["run", &missing, "--debug"]);
     assert_eq!(ran.code, Some(4));
-    assert!(ran.out.contains(" · status error: 404 · "), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains(" · status error: 404, expected 200..399 · "),
+        "{}",
+        ran.out
+    );
     assert_eq!(server.asked().len(), 2);
     assert!(tool.saved().is_empty(), "nothing was measured");
 

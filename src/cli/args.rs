@@ -1,6 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
 mod trust;
+mod write;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::scenario::Phase;
 use crate::units::{Rate, parse_duration};
 
 pub(super) use trust::{OracleArgs, VerifyArgs};
+pub(super) use write::{CheckArgs, InitArgs, SchemaArgs};
 
 /// Columns of a table that is not printed on a terminal.
 pub(super) const WIDTH: usize = 100;
@@ -66,8 +68,12 @@ pub(super) enum Command {
     Compare(Box<CompareArgs>),
     /// Show a saved result again
     Report(ReportArgs),
+    /// Write a scenario, targets or a CI job to begin with
+    Init(InitArgs),
     /// Find what is wrong with scenario and target files
     Check(CheckArgs),
+    /// Print the JSON Schema of scenario files
+    Schema(SchemaArgs),
     /// Hold what tailmark reports against what is true
     Verify(VerifyArgs),
     /// Serve as a script says, and write down what was done
@@ -306,17 +312,6 @@ pub(super) struct ReportArgs {
     /// A saved result: its file or its folder
     #[arg(value_name = "RECORD|DIR")]
     pub(super) what: PathBuf,
-    #[command(flatten)]
-    pub(super) common: Common,
-}
-
-/// `check`.
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "tailmark check scenarios/*.yaml reference-services/targets.yaml")]
-pub(super) struct CheckArgs {
-    /// Scenario and target files
-    #[arg(value_name = "FILE", required = true)]
-    pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) common: Common,
 }

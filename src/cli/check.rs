@@ -1,4 +1,4 @@
-//! `tailmark check`: what is wrong with scenario and target files.
+//! `tailmark check`: what is wrong with scenario and target files, and what scenarios say without saying it.
 
 use std::path::Path;
 
@@ -9,6 +9,9 @@ use crate::data::{self, DataError};
 use crate::document::Problems;
 
 pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
+    if args.resolve {
+        return resolve(args);
+    }
     let mut outcome = Outcome::Done;
     let mut summary = String::new();
     for file in &args.files {
@@ -24,6 +27,25 @@ pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
         args.common.print(&summary)?;
     }
     Ok(outcome)
+}
+
+/// Prints a scenario with its defaults.
+fn resolve(args: &CheckArgs) -> Result<Outcome, Failure> {
+    let [file] = args.files.as_slice() else {
+        let message = format!("--resolve takes one file, not {}", args.files.len());
+        let hint = format!("tailmark check --resolve {}", args.files[0].display());
+        return Err(Failure::said(&message, Some(hint)));
+    };
+    if data::describes_targets(file)? {
+        let message = format!(
+            "{} describes targets, and --resolve is for scenarios",
+            file.display()
+        );
+        let hint = format!("tailmark check {}", file.display());
+        return Err(Failure::said(&message, Some(hint)));
+    }
+    args.common.print(&data::scenario(file)?.resolved()?)?;
+    Ok(Outcome::Done)
 }
 
 fn describe(file: &Path) -> Result<String, DataError> {

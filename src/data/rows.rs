@@ -66,11 +66,9 @@ impl PackedRows {
             return Err(Fault::File("has no rows".into()));
         }
         // What a reader left unread belongs to the file all the same.
-        io::copy(&mut input, &mut io::sink()).map_err(unreadable)?;
+        io::copy(&mut input, &mut io::sink()).map_err(|error| unreadable(&error))?;
         let digest = input.digest.finalize().into();
-        let rows = packer.finish(feeder).map_err(|error| {
-            Fault::File(format!("could not be copied to a temporary file: {error}"))
-        })?;
+        let rows = packer.finish(feeder).map_err(|error| unwritable(&error))?;
         Ok((rows, digest))
     }
 
@@ -196,11 +194,11 @@ impl io::Read for Digested {
     }
 }
 
-fn unreadable(error: io::Error) -> Fault {
+fn unreadable(error: &io::Error) -> Fault {
     Fault::File(format!("cannot be read: {error}"))
 }
 
-fn unwritable(error: io::Error) -> Fault {
+fn unwritable(error: &io::Error) -> Fault {
     Fault::File(format!("could not be copied to a temporary file: {error}"))
 }
 
@@ -248,7 +246,7 @@ fn csv(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(),
         }
         packer
             .row(values.map(|value| (value, false)))
-            .map_err(unwritable)?;
+            .map_err(|error| unwritable(&error))?;
     }
     Ok(())
 }
@@ -274,7 +272,11 @@ fn ndjson(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<
     for number in 1.. {
         line.clear();
         let mut limited = (&mut reader).take(MOST_ROW_BYTES as u64 + 1);
-        if limited.read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
+        if limited
+            .read_until(b'\n', &mut line)
+            .map_err(|error| unreadable(&error))?
+            == 0
+        {
             break;
         }
         if line.len() > MOST_ROW_BYTES {
@@ -309,7 +311,7 @@ fn ndjson(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<
         let fields = values
             .iter()
             .map(|(text, is_json)| (text.as_bytes(), *is_json));
-        packer.row(fields).map_err(unwritable)?;
+        packer.row(fields).map_err(|error| unwritable(&error))?;
     }
     Ok(())
 }

@@ -277,7 +277,7 @@ fn place_of(marker: &Marker) -> Place {
 }
 
 /// A plain scalar by the core schema (YAML 1.2.2, section 10.3.2).
-fn resolve(text: &str) -> Kind {
+pub(super) fn resolve(text: &str) -> Kind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
         "true" | "True" | "TRUE" => return Kind::Bool(true),

@@ -40,6 +40,11 @@ impl Keys {
         }
     }
 
+    /// Those that are read, in order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.known.iter().copied()
+    }
+
     fn admits(self, key: &str) -> bool {
         self.known.contains(&key) || (self.extensions && key.starts_with("x-"))
     }

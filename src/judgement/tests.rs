@@ -357,7 +357,7 @@ fn ended(thresholds: &str, answer: impl Fn(u64) -> (Outcome, u64)) -> Option<(St
         }
     }
     recorder
-        .finish()
+        .hand_over()
         .find_map(|part| see(&part, schedule.end()))
 }
 

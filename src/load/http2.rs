@@ -55,10 +55,13 @@ struct Connection {
     watch: Rc<Watch>,
 }
 
+/// The status of a response, and what was kept of it.
+type Read = hyper::Result<(u16, Keeper)>;
+
 struct Exchange {
     stream: u32,
     /// The status of the response, when all of it has come.
-    response: Pin<Box<dyn Future<Output = hyper::Result<(u16, Keeper)>>>>,
+    response: Pin<Box<dyn Future<Output = Read>>>,
 }
 
 /// Opens HTTP/2 over `stream` as [`open`] does, if its peer answers within `limit`.

@@ -257,8 +257,9 @@ impl Worker {
                 packed = packed.and_then(|passed| state.ledger.pack_next(phase, passed));
                 if now >= handing {
                     // Whoever collects the parts outlives the workers, unless the run was given up.
-                    let mut parts = state.windows.hand_over();
-                    let _ = parts.try_for_each(|part| self.parts.send(part));
+                    for part in state.windows.hand_over() {
+                        let _ = self.parts.send(part);
+                    }
                     handing = now + HANDING_NS;
                 }
                 if let Some(end) = self.cut(state, &cursor, now) {
@@ -328,19 +329,21 @@ impl Worker {
                 .iter()
                 .for_each(|job| state.memory.walks.end(job.walk));
             later.into_iter().for_each(|job| state.queue.plan(job));
-            state.last = last;
+            // Who stopped the run does not wait for pauses.
+            state.last = if state.stopped { 0 } else { last };
         }
         loop {
             let now = self.clock.now();
             let wake = {
                 let state = &mut *self.state.borrow_mut();
-                take_planned(state, now.min(last));
+                take_planned(state, now.min(state.last));
                 self.expire(state, now);
                 self.pump(state);
                 if state.is_quiet() || state.aborted || now >= last {
                     return Ok(());
                 }
-                let moments = [state.deadlines.next(), state.queue.next_planned()];
+                let goes_on = state.queue.next_planned().filter(|&due| due <= state.last);
+                let moments = [state.deadlines.next(), goes_on];
                 moments.into_iter().flatten().fold(last, u64::min)
             };
             self.pacer.wait(self.clock.absolute(wake)).await?;

@@ -290,9 +290,10 @@ fn short(value: &Json) -> String {
     }
 }
 
-const CHECK_KEYS: Keys = Keys::new(&["status", "header", "body", "json"], &[]);
-const BODY_KEYS: Keys = Keys::new(&["contains", "matches"], &[]);
-const CAPTURE_KEYS: Keys = Keys::new(&["json", "header", "cookie", "regex", "optional"], &[]);
+pub(super) const CHECK_KEYS: Keys = Keys::new(&["status", "header", "body", "json"], &[]);
+pub(super) const BODY_KEYS: Keys = Keys::new(&["contains", "matches"], &[]);
+pub(super) const CAPTURE_KEYS: Keys =
+    Keys::new(&["json", "header", "cookie", "regex", "optional"], &[]);
 
 /// The most captures of all steps of a flow: each walk remembers them.
 const MOST_CAPTURES: usize = 100;

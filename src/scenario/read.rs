@@ -277,3 +277,6 @@ fn optional<'d, T>(
         None => Some(usual),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -426,7 +426,7 @@ fn header_value<'d>(
     Some(template)
 }
 
-const FILE_KEYS: Keys = Keys::new(&["file"], &[]);
+pub(super) const FILE_KEYS: Keys = Keys::new(&["file"], &[]);
 
 /// The body: nothing, or none at all after something was refused.
 fn body<'d>(

@@ -278,7 +278,7 @@ impl<'s> Builder<'s> {
                     self.literal(&bytes);
                 }
                 Part::Slot(number, scope, source) => {
-                    self.slot(number, scope, source, self.position)
+                    self.slot(number, scope, source, self.position);
                 }
             }
             self.check_size()?;

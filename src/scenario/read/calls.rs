@@ -6,7 +6,7 @@ use crate::scenario::Call;
 use crate::scenario::template::{NameUse, Names};
 use crate::scenario::{inspect, request};
 
-const KEYS: Keys = Keys::new(
+pub(super) const KEYS: Keys = Keys::new(
     &[
         "name", "get", "post", "put", "patch", "delete", "head", "options", "method", "path",
         "headers", "body", "json", "form", "checks", "capture",

@@ -5,7 +5,7 @@ use crate::document::{Keys, Kind, Node, Place, Walk};
 use crate::scenario::given::{Feeder, Field, Format, Order};
 use crate::scenario::template::{FeederUse, Names, is_reserved};
 
-const KEYS: Keys = Keys::new(&["file", "order"], &[]);
+pub(super) const KEYS: Keys = Keys::new(&["file", "order"], &[]);
 
 /// The most feeders of a file.
 const MAX_FEEDERS: usize = 20;

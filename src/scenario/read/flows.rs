@@ -10,8 +10,8 @@ use crate::scenario::template::{NameUse, Names, Part, is_reserved, parts, withou
 use crate::scenario::{inspect, request};
 use crate::units::{parse_duration, thousands};
 
-const FLOW_KEYS: Keys = Keys::new(&["weight", "vars", "steps"], &[]);
-const STEP_KEYS: Keys = Keys::new(
+pub(super) const FLOW_KEYS: Keys = Keys::new(&["weight", "vars", "steps"], &[]);
+pub(super) const STEP_KEYS: Keys = Keys::new(
     &[
         "name", "get", "post", "put", "patch", "delete", "head", "options", "method", "path",
         "headers", "body", "json", "form", "checks", "capture", "if", "repeat",
@@ -19,8 +19,8 @@ const STEP_KEYS: Keys = Keys::new(
     // Keys of other items, which a misspelt key may have meant.
     &["think", "steps"],
 );
-const GROUP_KEYS: Keys = Keys::new(&["steps", "if", "repeat"], &[]);
-const THINK_KEYS: Keys = Keys::new(&["think"], &[]);
+pub(super) const GROUP_KEYS: Keys = Keys::new(&["steps", "if", "repeat"], &[]);
+pub(super) const THINK_KEYS: Keys = Keys::new(&["think"], &[]);
 
 /// The largest weight, so that the sum over all flows of a file stays far within 64 bits.
 const MAX_WEIGHT: u64 = 1_000_000;

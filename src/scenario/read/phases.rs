@@ -5,7 +5,7 @@ use crate::document::{Fields, Keys, Kind, Node, Walk};
 use crate::scenario::{Arrivals, LoadModel, Phase};
 use crate::units::{Fault, Rate, UnitError, thousands};
 
-const KEYS: Keys = Keys::new(
+pub(super) const KEYS: Keys = Keys::new(
     &[
         "name", "rate", "ramp", "users", "pause", "for", "arrivals", "warmup",
     ],

@@ -9,7 +9,7 @@ use crate::scenario::{Flow, Phase};
 use crate::threshold::{Expression, Subjects, Threshold};
 use crate::units::parse_duration;
 
-const KEYS: Keys = Keys::new(&["that", "abort", "after"], &[]);
+pub(super) const KEYS: Keys = Keys::new(&["that", "abort", "after"], &[]);
 
 /// How long a threshold that ends the run may be broken at first: the seconds in which connections open and caches fill
 /// are no reason to give up.

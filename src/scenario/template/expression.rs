@@ -429,11 +429,8 @@ fn random_choice(arguments: &str) -> Result<Source, &'static str> {
                 if text.is_empty() {
                     return Err("has an empty choice; quote it if it is meant");
                 }
-                let is_json = match serde_json::from_str(text) {
-                    Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => true,
-                    Ok(serde_json::Value::Null) => true,
-                    _ => false,
-                };
+                use serde_json::Value::{Bool, Null, Number};
+                let is_json = matches!(serde_json::from_str(text), Ok(Number(_) | Bool(_) | Null));
                 let value = Value {
                     text: text.into(),
                     is_json,
