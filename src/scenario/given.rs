@@ -183,8 +183,13 @@ impl Known {
         };
         let values = self.values.iter().filter_map(of_environment);
         let secrets = values.chain(self.secrets.iter().cloned());
+        let mut secrets: Vec<String> = secrets
+            .filter(|secret| secret.len() >= LEAST_SECRET)
+            .collect();
+        // One may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut text = text.to_owned();
-        for secret in secrets.filter(|secret| secret.len() >= LEAST_SECRET) {
+        for secret in secrets {
             for position in [
                 Position::Plain,
                 Position::JsonText,
@@ -243,6 +248,14 @@ impl Given {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_within_another_is_concealed_with_it() {
+        let mut known = Known::default();
+        known.insert(Key::Env("A".into()), b"admin", false);
+        known.insert(Key::Env("B".into()), b"admin-s3cret", false);
+        assert_eq!(known.conceal("is admin-s3cret, admin"), "is ***, ***");
+    }
 
     #[test]
     fn a_row_gives_its_values_back() {

@@ -17,8 +17,9 @@ pub(super) fn without_secrets(document: &Document) -> String {
         let quote = text[start..].starts_with(['"', '\'']);
         let start = start + usize::from(quote);
         if !text[start..].starts_with(&node.text) {
-            // An alias stands for what was concealed where it stands itself.
-            if text[start..].starts_with('*') {
+            // An alias, where what it stands for is concealed in its own place.
+            let concealed = |range: &std::ops::Range<usize>| text[range.clone()] == node.text;
+            if text[start..].starts_with('*') && ranges.iter().any(concealed) {
                 continue;
             }
             return "# The text is not kept: it holds a secret that cannot be told apart from the rest.\n".to_owned();
@@ -127,5 +128,8 @@ mod tests {
             without_secrets(&document),
             "x-h: &h { authorization: *** }\nheaders: *h\n"
         );
+        let elsewhere = "x-a: &a Bearer abc.def\nheaders: { authorization: *a }\n";
+        let document = Document::parse("f.yaml", elsewhere.as_bytes()).unwrap();
+        assert!(!without_secrets(&document).contains("abc"));
     }
 }

@@ -259,6 +259,10 @@ impl Names {
             let hint = format!("convert where `{}` is defined", inner.trim());
             return Err(("`int` takes no variable".to_owned(), Some(hint)));
         }
+        if inner.trim_start().starts_with("int") && inner.contains('(') {
+            // Refused before it is read: calls within calls without end would be read by recursion.
+            return Err(("`int` takes no `int`".to_owned(), None));
+        }
         let inner = self.source(inner)?;
         match &inner {
             Source::Field { feeder, field, .. } => {

@@ -167,10 +167,15 @@ impl Slot {
                 .ok()
                 .and_then(|text| text.trim().parse::<i128>().ok());
             let Some(number) = number else {
-                return Err(self.unfilled(&format!(
-                    "is no whole number: `{:.40}`",
-                    String::from_utf8_lossy(text)
-                )));
+                let why = match self.source.innermost() {
+                    // It may be secret.
+                    Source::Known(_) => "is no whole number".to_owned(),
+                    _ => format!(
+                        "is no whole number: `{:.40}`",
+                        String::from_utf8_lossy(text)
+                    ),
+                };
+                return Err(self.unfilled(&why));
             };
             out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
             return Ok(());
