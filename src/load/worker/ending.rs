@@ -184,7 +184,7 @@ impl Worker {
                 state.queue.push(Job { dispatched, ..job });
             }
         } else if let Some(closed) = &self.closed[job.home] {
-            self.come_again(state, closed, job, due);
+            self.come_again(state, closed, job, due, ending.sent.is_some());
         } else {
             state.memory.walks.end(job.walk);
         }
@@ -197,7 +197,7 @@ impl Worker {
     }
 
     /// Starts the next walk of the user whose last one was that of `last`, at `due`, unless load is no longer offered.
-    fn come_again(&self, state: &mut State, closed: &Closed, last: &Job, due: u64) {
+    fn come_again(&self, state: &mut State, closed: &Closed, last: &Job, due: u64, sent: bool) {
         let next = closed
             .after(last.arrival, due)
             .filter(|_| state.stage == Stage::Offering);
@@ -215,7 +215,8 @@ impl Worker {
             walk: state.memory.walks.end_for_user(last.walk),
             ..Job::first(arrival, now.max(due))
         };
-        if due > now {
+        // Where nothing could be sent, the reactor has its turn before the next try: that may fail at once, too.
+        if due > now || !sent {
             state.queue.plan(job);
             return self.mind_planned(due);
         }
