@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -12,19 +14,14 @@ use tailmark::document::Problems;
 use tailmark::scenario::{Draw, Scenario};
 use tailmark::target_spec::{TargetSpec, TargetsFile};
 
-/// The files of `tests/documents/`: cases under `== name` lines, and what is printed for each.
-fn snapshot_of_cases(file: &str, check: impl Fn(&str) -> String) -> String {
-    let text = fs::read_to_string(folder("tests/documents").join(file)).unwrap();
-    let mut seen = String::new();
-    for case in text.split("== ").skip(1) {
-        let (name, body) = case.split_once('\n').unwrap();
-        seen += &format!("== {name}\n{}\n\n", check(body));
-    }
-    seen
-}
+use support::documents::{cases, completed, folder};
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+/// What is printed for each of the cases of a file.
+fn snapshot_of_cases(file: &str, check: impl Fn(&str) -> String) -> String {
+    let cases = cases(file).into_iter();
+    cases
+        .map(|(name, body)| format!("== {name}\n{}\n\n", check(&body)))
+        .collect()
 }
 
 /// Lines `  k0: value` and so on.
@@ -33,21 +30,6 @@ fn lines(count: usize, value: &str) -> Vec<u8> {
         .map(|k| format!("  k{k}: {value}\n"))
         .collect::<String>()
         .into_bytes()
-}
-
-/// A case that lacks flows or phases gets usual ones, so that each shows what it is about.
-fn completed(case: &str) -> String {
-    let mut text = case.to_owned();
-    for (key, usual) in [
-        ("tailmark:", "tailmark: 1\n"),
-        ("flows:", "flows: { f: { steps: [get: /] } }\n"),
-        ("phases:", "phases: [{ name: p, rate: 1/s, for: 1s }]\n"),
-    ] {
-        if !case.lines().any(|line| line.starts_with(key)) {
-            text += usual;
-        }
-    }
-    text
 }
 
 fn outcome<T>(result: Result<T, Problems>) -> String {

@@ -2,16 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 use tailmark::document::{Document, Kind, Node};
 use tailmark::scenario::{SCHEMA, Scenario};
 
+use support::documents::{cases, completed, folder};
+
 /// Cases of `tests/documents/scenarios.txt` in which everything that is wrong is beyond a schema: names that repeat, what
-/// stands in `${…}`, and bounds on what is written with a unit.
+/// stands in `${…}`, bounds on what is written with a unit, and what goes together across the file.
 const BEYOND: [&str; 10] = [
     "duration beyond the bound",
     "two steps of one name",
@@ -213,33 +216,10 @@ const MORE: &[&str] = &[
     "flows: { f: { steps: [{ get: /, capture: { a: { header: 7 } } }] } }",
 ];
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// A case that lacks flows or phases gets usual ones, so that each shows what it is about.
-fn completed(case: &str) -> String {
-    let mut text = case.to_owned() + "\n";
-    for (key, usual) in [
-        ("tailmark:", "tailmark: 1\n"),
-        ("flows:", "flows: { f: { steps: [get: /] } }\n"),
-        ("phases:", "phases: [{ name: p, rate: 1/s, for: 1s }]\n"),
-    ] {
-        if !case.lines().any(|line| line.starts_with(key)) {
-            text += usual;
-        }
-    }
-    text
-}
-
-/// The cases of a file of `tests/documents/`, by name.
-fn cases(file: &str) -> Vec<(String, String)> {
-    let text = fs::read_to_string(folder("tests/documents").join(file)).unwrap();
-    let cases = text.split("== ").skip(1);
-    let cases = cases.map(|case| case.split_once('\n').unwrap());
-    cases
-        .map(|(name, body)| (name.to_owned(), completed(body)))
-        .collect()
+/// The cases of a file of `tests/documents/` as scenarios, by name.
+fn scenarios(file: &str) -> Vec<(String, String)> {
+    let cases = cases(file).into_iter();
+    cases.map(|(name, body)| (name, completed(&body))).collect()
 }
 
 /// Every scenario that is shipped, printed in the reference, or a valid case of a test.
@@ -264,9 +244,9 @@ fn valid_scenarios() -> Vec<(String, String)> {
             rest.split("```").next().unwrap().to_owned(),
         )
     }));
-    all.extend(cases("requests.txt"));
+    all.extend(scenarios("requests.txt"));
     all.extend(
-        cases("scenarios.txt")
+        scenarios("scenarios.txt")
             .into_iter()
             .filter(|(_, text)| is_read(text)),
     );
@@ -359,7 +339,7 @@ fn what_is_wrong_is_so_by_the_schema() {
         );
     }
     let mut others = Vec::new();
-    for (name, text) in cases("scenarios.txt") {
+    for (name, text) in scenarios("scenarios.txt") {
         let is_yaml = Document::parse("s.yaml", text.as_bytes()).is_ok();
         if is_yaml && !is_read(&text) {
             let refused = !schema.is_valid(&json_of(&text));

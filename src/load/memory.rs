@@ -29,33 +29,20 @@ impl Memory {
         job: &Job,
         request: &RequestTemplate,
     ) -> Result<Draw<'m>, Unfilled> {
-        let (seed, uses) = (plan.scenario.seed(), &request.uses);
-        if !uses.feeders.is_empty() {
-            let (feeders, walk) = (plan.scenario.feeders(), (seed, job.arrival));
-            plan.given
-                .read(feeders, &uses.feeders, walk, &mut self.rows)?;
-        }
-        self.cookies.clear();
+        self.read_rows(plan, job, request)?;
+        let Self {
+            walks,
+            rows,
+            cookies,
+            path,
+        } = self;
+        let draw = without_cookies(plan, clock, job, request, rows, walks);
+        cookies.clear();
         if request.cookies {
-            let url = self.url(plan, clock, job, request)?;
-            self.walks.cookies(job.walk, &url, &mut self.cookies);
+            let url = url(plan, request, &draw, path)?;
+            walks.cookies(job.walk, &url, cookies);
         }
-        let now_ms = if uses.now {
-            clock.wall_ms(clock.now())
-        } else {
-            0
-        };
-        Ok(Draw {
-            seed,
-            arrival: job.arrival,
-            step: job.at.step,
-            round: job.at.round,
-            now_ms,
-            began_ms: clock.wall_ms(job.arrival_due),
-            rows: &self.rows,
-            captured: self.walks.captured(job.walk),
-            cookies: &self.cookies,
-        })
+        Ok(Draw { cookies, ..draw })
     }
 
     /// Keeps the cookies that `content`, the response to the request of `job`, sets.
@@ -71,42 +58,71 @@ impl Memory {
             return;
         }
         // The rows that the request was rendered with may be others' by now.
-        let (feeders, walk) = (plan.scenario.feeders(), (plan.scenario.seed(), job.arrival));
-        let read = plan
-            .given
-            .read(feeders, &request.uses.feeders, walk, &mut self.rows);
-        if let Ok(url) = read.and_then(|()| self.url(plan, clock, job, request)) {
-            self.walks.keep_cookies(&mut job.walk, content, &url);
+        let read = self.read_rows(plan, job, request);
+        let Self {
+            walks, rows, path, ..
+        } = self;
+        let draw = without_cookies(plan, clock, job, request, rows, walks);
+        if let Ok(url) = read.and_then(|()| url(plan, request, &draw, path)) {
+            walks.keep_cookies(&mut job.walk, content, &url);
         }
     }
 
-    fn url(
+    /// Reads the rows that the request of `job` takes.
+    fn read_rows(
         &mut self,
         plan: &Plan,
-        clock: &Clock,
         job: &Job,
         request: &RequestTemplate,
-    ) -> Result<Url, Unfilled> {
-        self.path.clear();
-        let draw = Draw {
-            seed: plan.scenario.seed(),
-            arrival: job.arrival,
-            step: job.at.step,
-            round: job.at.round,
-            now_ms: 0,
-            began_ms: clock.wall_ms(job.arrival_due),
-            rows: &self.rows,
-            captured: self.walks.captured(job.walk),
-            cookies: &[],
-        };
-        request.path.render(&draw, &mut self.path)?;
-        let path = self
-            .path
-            .split(|&byte| byte == b'?')
-            .next()
-            .unwrap_or_default();
-        let mut url = plan.base.clone();
-        url.set_path(&String::from_utf8_lossy(path));
-        Ok(url)
+    ) -> Result<(), Unfilled> {
+        let wanted = &request.uses.feeders;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (feeders, walk) = (plan.scenario.feeders(), (plan.scenario.seed(), job.arrival));
+        plan.given.read(feeders, wanted, walk, &mut self.rows)
     }
+}
+
+/// What the request of `job` is rendered with, beside the walk's cookies.
+fn without_cookies<'m>(
+    plan: &Plan,
+    clock: &Clock,
+    job: &Job,
+    request: &RequestTemplate,
+    rows: &'m [Row],
+    walks: &'m Walks,
+) -> Draw<'m> {
+    let (now_ms, began_ms) = if request.uses.now {
+        let now = clock.wall_ms(clock.now());
+        (now, clock.wall_ms(job.arrival_due))
+    } else {
+        (0, 0)
+    };
+    Draw {
+        seed: plan.scenario.seed(),
+        arrival: job.arrival,
+        step: job.at.step,
+        round: job.at.round,
+        now_ms,
+        began_ms,
+        rows,
+        captured: walks.captured(job.walk),
+        cookies: &[],
+    }
+}
+
+/// Where `request` goes, without its query, as cookies know it; `path` is room to render into.
+fn url(
+    plan: &Plan,
+    request: &RequestTemplate,
+    draw: &Draw<'_>,
+    path: &mut Vec<u8>,
+) -> Result<Url, Unfilled> {
+    path.clear();
+    request.path.render(draw, path)?;
+    let path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let mut url = plan.base.clone();
+    url.set_path(&String::from_utf8_lossy(path));
+    Ok(url)
 }

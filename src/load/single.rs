@@ -113,18 +113,14 @@ impl Kept {
     /// The same without the values of headers that nobody may read, and without what of `known` is secret.
     fn concealed(self, known: &Known) -> Self {
         let text = String::from_utf8_lossy(&self.bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let (head, rest) = text.split_at(text.find("\r\n\r\n").unwrap_or(text.len()));
         let fields = head.split("\r\n").map(|line| match line.split_once(':') {
             Some((name, _)) if is_secret(name) => format!("{name}: ***"),
             _ => line.to_owned(),
         });
         let head = fields.collect::<Vec<_>>().join("\r\n");
-        let has_body = text.len() > head.len() || text.contains("\r\n\r\n");
-        let between = if has_body { "\r\n\r\n" } else { "" };
         Self {
-            bytes: known
-                .conceal(&format!("{head}{between}{body}"))
-                .into_bytes(),
+            bytes: known.conceal(&(head + rest)).into_bytes(),
             omitted: self.omitted,
         }
     }
@@ -402,7 +398,7 @@ impl<'p> Place<'p> {
             }
             Ok(Ok(status)) => match part.inspection.inspect(&content, captured) {
                 Ok(()) => (Outcome::Ok, status.to_string()),
-                Err(unmet) => (unmet.outcome(), self.known.conceal(unmet.words())),
+                Err(unmet) => (unmet.outcome(), self.known.conceal(&unmet.to_string())),
             },
             Ok(Err(ended)) => ended,
         };

@@ -68,14 +68,6 @@ impl Unmet {
             Self::Capture(_) => Outcome::CaptureFailed,
         }
     }
-
-    /// What is wrong, in words.
-    #[must_use]
-    pub fn words(&self) -> &str {
-        match self {
-            Self::Check(words) | Self::Capture(words) => words,
-        }
-    }
 }
 
 /// The longest text that is quoted of a response.
@@ -130,12 +122,6 @@ impl Inspection {
         Ok(())
     }
 
-    /// The names that it captures, with what of it.
-    pub fn captures(&self) -> impl Iterator<Item = (&str, usize)> {
-        let captures = self.captures.iter();
-        captures.map(|capture| (capture.name.as_str(), capture.index))
-    }
-
     fn json(&self, content: &Content) -> Result<Option<Json>, Unmet> {
         let checked = |check: &Check| matches!(check, Check::Json(..));
         let taken = |capture: &Capture| matches!(capture.from, From::Json(_));
@@ -143,16 +129,10 @@ impl Inspection {
         if !is_checked && !self.captures.iter().any(taken) {
             return Ok(None);
         }
-        let parsed = if content.is_cut {
-            Err(format!(
-                "the body is over {} MiB, which is more than is looked into",
-                MOST_BODY_BYTES >> 20
-            ))
-        } else {
-            serde_json::from_slice(&content.body).map_err(|error| {
-                format!("the body is no JSON ({error}): {}", quoted(&content.body))
-            })
-        };
+        let parsed = body(content).and_then(|body| {
+            serde_json::from_slice(body)
+                .map_err(|error| format!("the body is no JSON ({error}): {}", quoted(body)))
+        });
         match parsed {
             Ok(json) => Ok(Some(json)),
             Err(why) if is_checked => Err(Unmet::Check(why)),
@@ -180,21 +160,12 @@ impl Check {
                 holds.then_some(()).ok_or_else(failed)
             }
             Self::Body(expected) => {
-                if content.is_cut {
-                    return Err(format!(
-                        "the body is over {} MiB, which is more than is looked into",
-                        MOST_BODY_BYTES >> 20
-                    ));
-                }
+                let body = body(content)?;
                 let holds = match expected {
-                    Expectation::Matches(pattern) => pattern.is_in(&content.body),
-                    expected => {
-                        let text = Json::from(String::from_utf8_lossy(&content.body));
-                        expected.holds(&[&text])
-                    }
+                    Expectation::Matches(pattern) => pattern.is_in(body),
+                    expected => expected.holds(&[&Json::from(String::from_utf8_lossy(body))]),
                 };
-                let failed =
-                    || format!("expected {expected} in the body: {}", quoted(&content.body));
+                let failed = || format!("expected {expected} in the body: {}", quoted(body));
                 holds.then_some(()).ok_or_else(failed)
             }
             Self::Json(path, expected) => {
@@ -242,6 +213,17 @@ impl Capture {
         };
         Err(format!("`{}`: {place} is not in the response", self.name))
     }
+}
+
+/// The body, if it was kept whole.
+fn body(content: &Content) -> Result<&[u8], String> {
+    if content.is_cut {
+        return Err(format!(
+            "the body is over {} MiB, which is more than is looked into",
+            MOST_BODY_BYTES >> 20
+        ));
+    }
+    Ok(&content.body)
 }
 
 fn text_of(bytes: &[u8]) -> Value {

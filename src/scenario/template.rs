@@ -160,23 +160,20 @@ impl Template {
     /// The line of the `cookie` header with the walk's cookies; nothing where it has none.
     #[must_use]
     pub fn cookie_line() -> Self {
-        let slot = Slot {
-            number: 0,
-            scope: Scope::Step,
-            source: Source::CookieLine,
-            position: Position::Plain,
-        };
-        Self {
-            pieces: vec![Piece::Slot(slot)],
-        }
+        Self::of(Source::CookieLine)
     }
 
     /// The bytes that are known before a run under `key`, as they are.
     pub(super) fn known_bytes(key: Key) -> Self {
+        Self::of(Source::Known(key))
+    }
+
+    /// What `source` gives, as it is, and nothing else.
+    fn of(source: Source) -> Self {
         let slot = Slot {
             number: 0,
             scope: Scope::Step,
-            source: Source::Known(key),
+            source,
             position: Position::Plain,
         };
         Self {
@@ -235,6 +232,8 @@ impl Template {
 #[derive(Debug)]
 pub(super) struct Builder<'s> {
     template: Template,
+    /// Of the literals so far.
+    bytes: usize,
     position: Position,
     names: &'s mut Names,
 }
@@ -247,6 +246,7 @@ impl<'s> Builder<'s> {
     pub(super) fn new(position: Position, names: &'s mut Names) -> Self {
         Self {
             template: Template::default(),
+            bytes: 0,
             position,
             names,
         }
@@ -258,12 +258,18 @@ impl<'s> Builder<'s> {
 
     /// Adds bytes as they are.
     pub(super) fn literal(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
         self.template.append_literal(bytes);
     }
 
     /// Adds text, its slots filled. Literal text stands as it was written: a path is written encoded.
     pub(super) fn text(&mut self, text: &str) -> Result<(), Flaw> {
-        for part in parts(text, self.names)? {
+        let parts = parts(text, self.names)?;
+        self.all(parts)
+    }
+
+    fn all(&mut self, parts: Vec<Part>) -> Result<(), Flaw> {
+        for part in parts {
             match part {
                 Part::Literal(literal) => self.literal(self.position.written(&literal).as_bytes()),
                 Part::Variable(literal) => {
@@ -293,7 +299,7 @@ impl<'s> Builder<'s> {
         self.check_size()
     }
 
-    /// Adds text as a JSON value: a string, or what a slot holds where the text is nothing but that slot.
+    /// Adds text as a JSON value, in a builder for JSON text: a string, or what a slot holds where the text is nothing but that slot.
     pub(super) fn json_value(&mut self, text: &str) -> Result<(), Flaw> {
         let parts = parts(text, self.names)?;
         if let [Part::Slot(number, scope, source)] = &parts[..] {
@@ -301,17 +307,7 @@ impl<'s> Builder<'s> {
             return Ok(());
         }
         self.literal(b"\"");
-        for part in parts {
-            match part {
-                Part::Literal(literal) | Part::Variable(literal) => {
-                    self.literal(json_characters(&literal).as_bytes());
-                }
-                Part::Slot(number, scope, source) => {
-                    self.slot(number, scope, source, Position::JsonText);
-                }
-            }
-            self.check_size()?;
-        }
+        self.all(parts)?;
         self.literal(b"\"");
         Ok(())
     }
@@ -331,8 +327,7 @@ impl<'s> Builder<'s> {
     }
 
     fn check_size(&self) -> Result<(), Flaw> {
-        let bytes = self.template.literals().map(<[u8]>::len).sum::<usize>();
-        if self.template.pieces.len() <= MOST_PIECES && bytes <= MOST_LITERAL_BYTES {
+        if self.template.pieces.len() <= MOST_PIECES && self.bytes <= MOST_LITERAL_BYTES {
             return Ok(());
         }
         Err(Flaw {

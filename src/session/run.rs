@@ -91,11 +91,7 @@ pub async fn run_once(
     let (measured, answered) = {
         let _confined = stage.confine(|placement| &placement.generator)?;
         let (plan, answered) = plan(request, &target, shutdown, watch).await?;
-        let ends = Ends {
-            known: plan.known().clone(),
-            route: plan.route.clone(),
-            host: plan.host.clone(),
-        };
+        let ends = Ends::of(&plan);
         let measured = measure(request, plan, probe.as_ref(), shutdown, watch).await;
         // Whatever came of the load, an interrupt included.
         ends.teardown(&request.scenario, watch).await;
@@ -174,6 +170,14 @@ struct Ends {
 }
 
 impl Ends {
+    fn of(plan: &Plan) -> Self {
+        Self {
+            known: plan.known().clone(),
+            route: plan.route.clone(),
+            host: plan.host.clone(),
+        }
+    }
+
     /// Makes the calls after a load. That one is not as expected takes nothing from what was measured.
     async fn teardown(&self, scenario: &Scenario, watch: Watcher<'_>) {
         let torn = calls::teardown(scenario, &self.known, &self.route, &self.host).await;
@@ -200,11 +204,6 @@ async fn plan(
         let setup = calls::setup(&scenario, &mut given.known, &route, &host);
         shutdown.unless_requested(setup).await??;
     }
-    let ends = Ends {
-        known: given.known.clone(),
-        route: route.clone(),
-        host: host.clone(),
-    };
     let plan = Plan::new(scenario, given, route, host)?;
     if !request.preflight {
         return Ok((plan, Vec::new()));
@@ -214,7 +213,7 @@ async fn plan(
     match preflight.map_err(SessionError::from).flatten() {
         Ok(answered) => Ok((plan, answered)),
         Err(error) => {
-            ends.teardown(&request.scenario, watch).await;
+            Ends::of(&plan).teardown(&request.scenario, watch).await;
             Err(error)
         }
     }

@@ -1,6 +1,7 @@
 //! Servers that tests measure: real sockets, scripted behaviour, and a log of what really happened. And the tool itself.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod documents;
 pub(crate) mod freezing;
 pub(crate) mod multiplexed;
 pub(crate) mod scripted;

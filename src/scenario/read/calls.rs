@@ -1,5 +1,6 @@
 //! The calls before and after a run: `setup` and `teardown`.
 
+use super::flows::captures_of;
 use super::optional;
 use crate::document::{Keys, Kind, Node, Walk};
 use crate::scenario::Call;
@@ -101,15 +102,7 @@ fn call<'d>(
 /// Says which captures of the set-up calls nothing uses.
 pub(super) fn warn_of_unused(walk: &mut Walk<'_>, node: &Node, names: &Names) {
     let Kind::Seq(calls) = &node.kind else { return };
-    let maps = |node: &'_ Node| match &node.kind {
-        Kind::Map(entries) => entries.clone(),
-        _ => Vec::new(),
-    };
-    let captures = calls
-        .iter()
-        .flat_map(maps)
-        .filter(|(key, _)| key.text == "capture");
-    for (name, _) in captures.flat_map(|(_, node)| maps(&node)) {
+    for name in calls.iter().flat_map(captures_of) {
         let unused = |known: &NameUse| known.name == name.text && !known.used;
         if names.setup.iter().any(unused) {
             walk.warn(

@@ -112,7 +112,8 @@ fn flow<'d>(
     });
     let nodes = walk.required(fields, &format!("flow `{}`", name.text), "steps")?;
     let nodes = walk.list(nodes, "`steps`")?;
-    names.later = nodes.iter().flat_map(captures_of).collect();
+    let captures: Vec<&Node> = nodes.iter().flat_map(captures_of).collect();
+    names.later = captures.iter().map(|name| name.text.clone()).collect();
     let mut read = Steps {
         flow: &name.text,
         steps: Vec::new(),
@@ -135,8 +136,9 @@ fn flow<'d>(
         );
     }
     for known in names.captured.iter().filter(|known| !known.used) {
+        let first = captures.iter().find(|name| name.text == known.name);
         walk.warn(
-            capture_place(nodes, &known.name).unwrap_or(node.place),
+            first.map_or(node.place, |name| name.place),
             format!("nothing uses the captured value `{}`", known.name),
         );
     }
@@ -556,41 +558,17 @@ fn name_of(fields: Fields<'_>, key: &str, name: &str) -> Place {
     found.map_or(fields.place(), |(own, _)| own.place)
 }
 
-/// The names that an item of `steps` captures, and the items of a group in it.
-fn captures_of(node: &Node) -> Vec<String> {
-    capture_nodes(node).map(|name| name.text.clone()).collect()
-}
-
-fn capture_place(nodes: &[Node], name: &str) -> Option<Place> {
-    let mut found = nodes.iter().flat_map(|node| capture_nodes(node));
-    found.find(|own| own.text == name).map(|own| own.place)
-}
-
-fn capture_nodes<'n>(node: &'n Node) -> Box<dyn Iterator<Item = &'n Node> + 'n> {
+/// The names that an item of `steps` captures, or a call; of a group, those of its items.
+pub(super) fn captures_of(node: &Node) -> Vec<&Node> {
     let Kind::Map(entries) = &node.kind else {
-        return Box::new(std::iter::empty());
+        return Vec::new();
     };
-    Box::new(
-        entries
-            .iter()
-            .flat_map(|(key, value)| -> Box<dyn Iterator<Item = &'n Node> + 'n> {
-                match (key.text.as_str(), &value.kind) {
-                    ("capture", Kind::Map(names)) => Box::new(names.iter().map(|(name, _)| name)),
-                    ("steps", Kind::Seq(items)) => Box::new(items.iter().flat_map(|item| {
-                        let Kind::Map(entries) = &item.kind else {
-                            return Vec::new();
-                        };
-                        let captures = entries.iter().filter(|(key, _)| key.text == "capture");
-                        captures
-                            .filter_map(|(_, value)| match &value.kind {
-                                Kind::Map(names) => Some(names.iter().map(|(name, _)| name)),
-                                _ => None,
-                            })
-                            .flatten()
-                            .collect()
-                    })),
-                    _ => Box::new(std::iter::empty()),
-                }
-            }),
-    )
+    entries
+        .iter()
+        .flat_map(|(key, value)| match (key.text.as_str(), &value.kind) {
+            ("capture", Kind::Map(names)) => names.iter().map(|(name, _)| name).collect(),
+            ("steps", Kind::Seq(items)) => items.iter().flat_map(captures_of).collect(),
+            _ => Vec::new(),
+        })
+        .collect()
 }
