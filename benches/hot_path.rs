@@ -47,6 +47,7 @@ fn recording(criterion: &mut Criterion) {
             let end = WalkEnd {
                 arrival: due,
                 home: 0,
+                unreached_from: 1,
                 kept_up_by: HOUR_NS,
             };
             ledger.absorb(place, black_box(&exchange), Some(end));

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::exchange::Outcomes;
+use crate::exchange::{Outcome, Outcomes};
 use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally, StepTally};
 use crate::run_record::{PhaseRecord, RunRecord};
@@ -119,7 +119,15 @@ impl Judge<'_> {
             Metric::Service(statistic, scope) => {
                 times(&merged(scope, |step| &step.service), *statistic)
             }
-            Metric::Wait(statistic) => times(&known(&tally.wait), *statistic),
+            // What was never sent has waited for longer than is known.
+            Metric::Wait(statistic) => {
+                let unsent = tally.outcomes().of(Outcome::Unsent) > 0;
+                let wait = times(&known(&tally.wait), *statistic)?;
+                Some(Observed {
+                    lower_bound: unsent,
+                    ..wait
+                })
+            }
             // Of what waited in a long backlog only the earliest dispatch of a group is known.
             Metric::Lag(statistic) => Some(Observed {
                 lower_bound: tally.coalesced > 0,
@@ -129,8 +137,15 @@ impl Judge<'_> {
                 let flows = self.record.flows.iter().zip(&tally.flows);
                 let meant = |name: &str| flow.as_ref().is_none_or(|flow| flow == name);
                 let meant = flows.filter(|(names, _)| meant(&names.name));
-                let journeys = Histogram::merged(meant.map(|(_, tally)| &tally.journey));
-                times(&known(&journeys), *statistic)
+                let mut journeys = Distribution::default();
+                for (_, flow) in meant.filter(|(_, flow)| flow.steps.len() > 1) {
+                    journeys.ok.merge(&flow.journey);
+                    // A walk that was cut off took longer than the exchange that it was cut off in.
+                    for step in &flow.steps {
+                        journeys.censored.merge(&step.response.censored);
+                    }
+                }
+                times(&journeys, *statistic)
             }
             Metric::ErrorRate(scope) => {
                 let mut outcomes = Outcomes::default();

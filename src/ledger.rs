@@ -35,6 +35,8 @@ pub struct WalkEnd {
     pub arrival: u64,
     /// The phase of that moment, to which the walk belongs.
     pub home: usize,
+    /// The first step of the flow that it has not come to.
+    pub unreached_from: usize,
     /// When that phase ends, and what the walk paused between its steps on top: what is done after that has overrun it.
     pub kept_up_by: u64,
 }
@@ -129,7 +131,7 @@ impl Ledger {
         }
     }
 
-    /// Counts a walk of `flow` that does not come to `step`, which it had reached after all before.
+    /// Counts a walk of `flow` that comes neither to `step` nor to those behind it.
     pub fn cut_short(&mut self, phase: usize, flow: usize, step: usize) {
         for missed in &mut self.phases[phase].flows[flow].steps[step..] {
             missed.unreached += 1;
@@ -297,13 +299,7 @@ impl PhaseTally {
     fn end_walk(&mut self, place: Place, exchange: &Exchange, end: WalkEnd) {
         let flow = &mut self.flows[place.flow];
         let is_ok = exchange.outcome == Outcome::Ok;
-        // A walk that was ok may have skipped steps, but missed none.
-        let missed = if is_ok {
-            flow.steps.len()
-        } else {
-            place.step + 1
-        };
-        for missed in &mut flow.steps[missed..] {
+        for missed in &mut flow.steps[end.unreached_from..] {
             missed.unreached += 1;
         }
         if is_ok && flow.steps.len() > 1 {
@@ -466,6 +462,7 @@ mod tests {
             let end = ends.then_some(WalkEnd {
                 arrival: exchange.due,
                 home: place.phase,
+                unreached_from: place.step + 1,
                 kept_up_by: 1 << 30,
             });
             ledger.absorb(*place, exchange, end);

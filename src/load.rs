@@ -83,8 +83,6 @@ struct Ending {
     rows: u64,
     /// When the schedule would end if there were rows enough.
     without: u64,
-    /// Arrivals that were asked for at most.
-    asked: u64,
 }
 
 /// Workers that are ready to offer load, or do.
@@ -228,7 +226,6 @@ impl Plan {
         if let Some(ending) = &mut self.ending {
             let whole = Schedule::new(self.scenario.phases(), self.scenario.seed());
             ending.without = whole.at_most(arrivals).end();
-            ending.asked = arrivals;
         }
         let schedule = Arc::unwrap_or_clone(self.schedule);
         self.schedule = Arc::new(schedule.at_most(arrivals));
@@ -356,6 +353,7 @@ impl Load {
             watch(&part);
             windows.add(&part);
         }
+        let mut rows_met = false;
         let mut loaded = Loaded {
             ledger: Ledger::new(plan.scenario.phases().len(), &plan.steps_per_flow()),
             windows,
@@ -383,6 +381,7 @@ impl Load {
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             http2 += report.http2;
+            rows_met |= report.rows_met;
             loaded.add(index, report);
         }
         loaded.connections.http = match (http2, loaded.connections.opened) {
@@ -391,7 +390,7 @@ impl Load {
             (http2, opened) => (http2 == opened).then_some(HttpVersion::Two),
         };
         if !loaded.stopped {
-            loaded.rows_ended = plan.ended_by_rows(loaded.ended);
+            loaded.rows_ended = plan.ended_by_rows(rows_met, loaded.ended);
         }
         loaded.failures.sort_by_key(|failure| failure.at_ns);
         let mut seen = Vec::new();
@@ -483,27 +482,22 @@ fn ending(scenario: &Scenario, given: &Given) -> Option<Ending> {
             order: feeder.order,
             rows: rows.count(),
             without: 0,
-            asked: u64::MAX,
         })
         .min_by_key(|ending| ending.rows)
 }
 
 impl Plan {
-    /// The feeder whose rows ended a run of this plan at `ended`, and its order.
-    fn ended_by_rows(&self, ended: u64) -> Option<RowsEnded> {
+    /// The feeder whose rows ended a run of this plan at `ended`: `met` by a user of a closed phase, or by what was
+    /// scheduled beforehand.
+    fn ended_by_rows(&self, met: bool, ended: u64) -> Option<RowsEnded> {
         let Ending {
             feeder,
             order,
             rows,
             without,
-            asked,
         } = self.ending.as_ref()?;
-        let phases = self.scenario.phases().iter();
-        let users = phases
-            .clone()
-            .any(|phase| matches!(phase.model, LoadModel::Closed { .. }));
-        let by_rows = ended < *without && (!users || rows < asked);
-        by_rows.then(|| RowsEnded {
+        let scheduled = self.schedule.end() < *without && ended >= self.schedule.end();
+        (met || scheduled).then(|| RowsEnded {
             feeder: feeder.clone(),
             rows: *rows,
             is_failure: *order == Order::Unique,

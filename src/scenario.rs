@@ -36,7 +36,7 @@ pub use request::{RequestTemplate, Uses};
 pub use schema::SCHEMA;
 pub use select::SelectError;
 pub use status::StatusSet;
-pub use template::{Draw, Template, Unfilled, Value};
+pub use template::{Beside, Draw, Template, Unfilled, Value};
 pub use thresholds::ThresholdError;
 pub use url::UrlRun;
 

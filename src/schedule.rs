@@ -17,7 +17,7 @@ use crate::scenario::{Arrivals, LoadModel, Phase};
 use crate::units::{Rate, nanoseconds};
 use ramp::{ARRIVAL, Ramp};
 
-pub use closed::Closed;
+pub use closed::{Closed, Gone};
 
 /// The arrivals of a run.
 #[derive(Debug, Clone)]
@@ -235,7 +235,8 @@ impl Schedule {
             end: span.end,
             users,
             base: span.base,
-            limit: span.base.saturating_add(most).min(self.numbers),
+            asked: span.base.saturating_add(most),
+            numbers: self.numbers,
             seed: self.seed,
         })
     }
@@ -645,7 +646,7 @@ mod tests {
         assert_eq!((first.number, first.phase), (4, 1));
         let next = closed.after(first.number, 5_000_000_000).unwrap();
         assert_eq!((next.number, next.phase, next.due), (6, 1, 5_000_000_000));
-        assert_eq!(closed.after(next.number, 11_000_000_000), None);
+        assert_eq!(closed.after(next.number, 11_000_000_000), Err(Gone::Over));
         let numbers: Vec<u64> = Arc::new(schedule)
             .arrivals()
             .map(|arrival| arrival.number)
@@ -673,8 +674,10 @@ mod tests {
         let closed = whole().up_to(11);
         assert!(!closed.is_cut() && closed.is_limited());
         let users = closed.closed(1).unwrap();
-        assert_eq!(users.first(0).map(|arrival| arrival.number), Some(10));
-        assert_eq!(users.first(1), None);
+        assert_eq!(users.first(0).map(|arrival| arrival.number), Ok(10));
+        assert_eq!(users.first(1), Err(Gone::Numbers));
+        let both = whole().up_to(11).at_most(1).closed(1).unwrap();
+        assert_eq!(both.first(1), Err(Gone::Asked), "there were rows enough");
         let ample = whole().up_to(1_000);
         assert_eq!(ample.end(), whole().end());
     }
@@ -683,16 +686,16 @@ mod tests {
     fn a_limit_is_shared_among_the_users() {
         let limited = |arrivals| two_users().at_most(arrivals).closed(1).unwrap();
         let walks = |closed: &Closed, user| {
-            std::iter::successors(closed.first(user), |walk| {
-                closed.after(walk.number, walk.due)
+            std::iter::successors(closed.first(user).ok(), |walk| {
+                closed.after(walk.number, walk.due).ok()
             })
             .count()
         };
         let closed = limited(5);
         assert_eq!((walks(&closed, 0), walks(&closed, 1)), (3, 2));
         assert_eq!(
-            (limited(1).first(0).is_some(), limited(1).first(1)),
-            (true, None)
+            (limited(1).first(0).is_ok(), limited(1).first(1)),
+            (true, Err(Gone::Asked))
         );
     }
 

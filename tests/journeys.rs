@@ -260,6 +260,32 @@ fn users_take_rows_of_their_own_until_there_are_none() {
 }
 
 #[test]
+fn rows_that_did_not_end_a_run_are_not_said_to() {
+    // The users are stopped by the number asked for, or by the end of their phase before a pause: there were rows enough.
+    let phases = [
+        ("[{ name: p, users: 2, for: 20s }]", &["-n", "4"][..], 4),
+        ("[{ name: p, users: 2, for: 300ms }, { name: rest, pause: true, for: 500ms }]", &[], 2),
+    ];
+    for (phases, flags, least) in phases {
+        let server = Scripted::by_request(|_, _| Reply::Slow(Duration::from_millis(100)));
+        let tool = Tool::new();
+        let names: String = (0..1_000).map(|k| format!("u{k}\n")).collect();
+        tool.write("users.csv", &format!("name\n{names}"));
+        tool.write(
+            "s.yaml",
+            &format!("tailmark: 1\nfeeders: {{ users: {{ file: users.csv, order: unique }} }}\nflows: {{ f: {{ steps: [get: '/${{users.name}}'] }} }}\nphases: {phases}\n"),
+        );
+        let url = server.url();
+        let words = ["run", "s.yaml", "--target", &url, "--json", "--no-save"];
+        let ran = tool.run(&[&words[..], flags].concat());
+        let record: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(record["generator"]["rows_ended"], Value::Null, "{}", ran.out);
+        assert_ne!(record["validity"]["state"], "data exhausted");
+        assert!(server.asked().len() >= least, "{:?}", server.asked());
+    }
+}
+
+#[test]
 fn a_user_keeps_its_cookies_from_walk_to_walk() {
     let server = Scripted::by_message(|number, request| match header(request, "cookie") {
         Some(_) => Reply::Status(200),
@@ -446,7 +472,48 @@ teardown:
         ran.err
     );
     assert!(!ran.err.contains("sword-fish"), "{}", ran.err);
+    // What the call would have made is torn down all the same, as far as it can be.
+    assert!(ran.err.contains("teardown: room: "), "{}", ran.err);
+    assert!(ran.err.contains("`${room}` has no value"), "{}", ran.err);
     assert_eq!(second.asked().len(), 1);
+}
+
+#[test]
+fn what_was_set_up_halfway_is_torn_down_and_calls_after_one_that_fails_are_made() {
+    let scenario = "setup: [{ name: one, put: /one, capture: { id: $.id } }, { name: two, put: /two }]\nflows: { f: { steps: [get: '/in/${id}'] } }\nteardown: [{ name: bad, delete: /bad }, { name: one, delete: '/one/${id}' }]\n";
+    for flags in [&[][..], &["--debug"]] {
+        let server = Scripted::by_request(|_, request| match request.split(' ').nth(1) {
+            Some("/one") => json("{\"id\": 7}"),
+            Some("/two" | "/bad") => Reply::Status(500),
+            _ => Reply::Status(200),
+        });
+        let tool = Tool::new();
+        let ran = run(&tool, scenario, &server, flags);
+        assert_eq!(ran.code, Some(2), "{}", ran.out);
+        let error = "error: setup: two: status error: 500";
+        assert!(ran.err.contains(error), "{}", ran.err);
+        assert!(ran.err.contains("teardown: bad: "), "{}", ran.err);
+        let asked = ["PUT /one", "PUT /two", "DELETE /bad", "DELETE /one/7"];
+        let mut expected = asked.map(|line| format!("{line} HTTP/1.1 ")).to_vec();
+        expected.sort();
+        assert_eq!(server.asked(), expected);
+    }
+}
+
+#[test]
+fn steps_of_a_group_that_were_made_in_an_earlier_round_were_reached() {
+    let made = AtomicU64::new(0);
+    let server = Scripted::by_request(move |_, request| {
+        let first = request.starts_with("GET /a") && made.fetch_add(1, Ordering::Relaxed) == 1;
+        Reply::Status(if first { 500 } else { 200 })
+    });
+    let scenario = "flows: { f: { steps: [{ repeat: 3, steps: [{ name: a, get: /a }, { name: b, get: /b }] }, { name: c, get: /c }] } }\n";
+    let record = record(&Tool::new(), scenario, &server, &["-n", "1"], 0);
+    let unreached = |name| step(&record, name)["unreached"].clone();
+    assert_eq!(
+        ["f/a", "f/b", "f/c"].map(unreached),
+        [0, 0, 1].map(Value::from)
+    );
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The rows of a feeder: its file read through once, the fields that are used kept packed, in memory where they are few
 //! and else in a temporary file, so that rows without number cost little memory and each can be read by itself.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
@@ -53,20 +55,20 @@ impl PackedRows {
     pub(super) fn open(feeder: &Feeder, path: &Path) -> Result<(Self, [u8; 32]), Fault> {
         let file =
             File::open(path).map_err(|error| Fault::File(format!("cannot be read: {error}")))?;
+        let record = Rc::<Record>::default();
         let mut input = Digested {
             file,
             digest: Sha256::new(),
+            record: Rc::clone(&record),
         };
         let mut packer = Packer::default();
         match feeder.format {
-            Format::Csv => csv(feeder, &mut input, &mut packer)?,
-            Format::Ndjson => ndjson(feeder, &mut input, &mut packer)?,
+            Format::Csv => csv(feeder, &mut input, &record, &mut packer)?,
+            Format::Ndjson => ndjson(feeder, &mut input, &record, &mut packer)?,
         }
         if packer.count == 0 {
             return Err(Fault::File("has no rows".into()));
         }
-        // What a reader left unread belongs to the file all the same.
-        io::copy(&mut input, &mut io::sink()).map_err(|error| unreadable(&error))?;
         let digest = input.digest.finalize().into();
         let rows = packer.finish(feeder).map_err(|error| unwritable(&error))?;
         Ok((rows, digest))
@@ -180,16 +182,39 @@ impl Packer {
     }
 }
 
-/// A file whose digest is made as it is read.
+/// A file whose digest is made as it is read, and of which no more is read for one record than one may have.
 struct Digested {
     file: File,
     digest: Sha256,
+    record: Rc<Record>,
 }
+
+/// How much was read for the record that is being read: a quote that nobody closes would make one of the whole file.
+#[derive(Debug, Default)]
+struct Record(Cell<usize>);
+
+impl Record {
+    fn begin(&self) {
+        self.0.set(0);
+    }
+
+    /// Whether more may be read for it than `count`, and what the reader had read beforehand.
+    fn takes(&self, count: usize) -> bool {
+        self.0.set(self.0.get().saturating_add(count));
+        self.0.get() <= MOST_ROW_BYTES + 2 * CSV_BUFFER_BYTES
+    }
+}
+
+/// What a reader reads of a file at once.
+const CSV_BUFFER_BYTES: usize = 1 << 16;
 
 impl io::Read for Digested {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(room)?;
         self.digest.update(&room[..count]);
+        if !self.record.takes(count) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         Ok(count)
     }
 }
@@ -202,9 +227,14 @@ fn unwritable(error: &io::Error) -> Fault {
     Fault::File(format!("could not be copied to a temporary file: {error}"))
 }
 
-fn csv(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(), Fault> {
+fn csv(
+    feeder: &Feeder,
+    input: &mut Digested,
+    place: &Record,
+    packer: &mut Packer,
+) -> Result<(), Fault> {
     let mut reader = csv::ReaderBuilder::new()
-        .buffer_capacity(1 << 16)
+        .buffer_capacity(CSV_BUFFER_BYTES)
         .from_reader(input);
     let bad = |error: csv::Error| Fault::File(words_of(&error));
     let header = reader.byte_headers().map_err(bad)?.clone();
@@ -233,7 +263,20 @@ fn csv(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(),
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(bad)? {
+    loop {
+        place.begin();
+        let before = reader.position().line();
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) if is_too_large(&error) => {
+                let message = format!(
+                    "the row that begins at line {before} is over 1 MiB; is there a quote that is not closed?"
+                );
+                return Err(Fault::File(message));
+            }
+            Err(error) => return Err(bad(error)),
+        }
         let line = record.position().map_or(0, csv::Position::line);
         if record.as_slice().len() > MOST_ROW_BYTES {
             return Err(Fault::File(format!("line {line} is over 1 MiB")));
@@ -251,6 +294,10 @@ fn csv(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(),
     Ok(())
 }
 
+fn is_too_large(error: &csv::Error) -> bool {
+    matches!(error.kind(), csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge)
+}
+
 /// What the `csv` crate says, without its own count of records.
 fn words_of(error: &csv::Error) -> String {
     match error.kind() {
@@ -266,11 +313,17 @@ fn words_of(error: &csv::Error) -> String {
     }
 }
 
-fn ndjson(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(), Fault> {
-    let mut reader = BufReader::with_capacity(1 << 16, input);
+fn ndjson(
+    feeder: &Feeder,
+    input: &mut Digested,
+    place: &Record,
+    packer: &mut Packer,
+) -> Result<(), Fault> {
+    let mut reader = BufReader::with_capacity(CSV_BUFFER_BYTES, input);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
+        place.begin();
         let mut limited = (&mut reader).take(MOST_ROW_BYTES as u64 + 1);
         if limited
             .read_until(b'\n', &mut line)

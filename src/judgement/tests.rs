@@ -165,6 +165,34 @@ fn journeys_are_of_walks_through_all_steps() {
 }
 
 #[test]
+fn walks_that_were_cut_off_make_journeys_lower_bounds() {
+    // Every transfer times out after 100 ms.
+    let cut = |asked: Asked| match (asked.flow, asked.step) {
+        (1, 1) => Reply {
+            outcome: Outcome::Timeout,
+            status: None,
+            ..ok(100 * MS)
+        },
+        _ => shop(asked),
+    };
+    let run = record("shop", SHOP, cut);
+    let scenario = Scenario::parse("s.yaml", SHOP.as_bytes()).unwrap();
+    assert!(scenario.flows()[1].steps.len() > 1);
+    check(
+        &run,
+        SHOP,
+        &[
+            (
+                "journey.p50 of buy < 1s",
+                &format!("fails | ≥ 100 ms | {UNSURE}"),
+            ),
+            ("journey.p50 of buy < 50ms", "fails | ≥ 100 ms"),
+            ("journey.p50 of buy > 50ms", "holds | ≥ 100 ms"),
+        ],
+    );
+}
+
+#[test]
 fn what_was_not_measured_holds_nothing() {
     // Nobody comes past the login.
     let mut run = record("shop", SHOP, |asked| match (asked.flow, asked.step) {

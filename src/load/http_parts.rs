@@ -124,10 +124,10 @@ impl Parts {
     }
 
     fn cookies(&self, draw: &Draw<'_>) -> Result<Option<HeaderValue>, Unfit> {
-        if !self.request.cookies || draw.cookies.is_empty() {
+        if !self.request.cookies || draw.beside.cookies.is_empty() {
             return Ok(None);
         }
-        let value = HeaderValue::from_bytes(draw.cookies).map_err(http::Error::from)?;
+        let value = HeaderValue::from_bytes(draw.beside.cookies).map_err(http::Error::from)?;
         Ok(Some(value))
     }
 

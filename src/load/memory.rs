@@ -6,7 +6,7 @@ use super::Plan;
 use super::clock::Clock;
 use super::queue::Job;
 use super::walks::Walks;
-use crate::scenario::{Content, Draw, RequestTemplate, Row, Unfilled};
+use crate::scenario::{Beside, Content, Draw, RequestTemplate, Row, Unfilled};
 
 /// What a worker keeps to render requests with.
 #[derive(Debug, Default)]
@@ -18,17 +18,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// What the request of `job` is rendered with.
+    /// What the request of `job` is rendered with beside its draws.
     ///
     /// # Errors
     /// When a feeder has no row for it.
-    pub(super) fn draw<'m>(
+    pub(super) fn beside<'m>(
         &'m mut self,
         plan: &Plan,
         clock: &Clock,
         job: &Job,
         request: &RequestTemplate,
-    ) -> Result<Draw<'m>, Unfilled> {
+    ) -> Result<Beside<'m>, Unfilled> {
         self.read_rows(plan, job, request)?;
         let Self {
             walks,
@@ -36,13 +36,13 @@ impl Memory {
             cookies,
             path,
         } = self;
-        let draw = without_cookies(plan, clock, job, request, rows, walks);
+        let beside = without_cookies(clock, job, request, rows, walks);
         cookies.clear();
         if request.cookies {
-            let url = url(plan, request, &draw, path)?;
+            let url = url(plan, request, &job.draw(plan, &beside), path)?;
             walks.cookies(job.walk, &url, cookies);
         }
-        Ok(Draw { cookies, ..draw })
+        Ok(Beside { cookies, ..beside })
     }
 
     /// Keeps the cookies that `content`, the response to the request of `job`, sets.
@@ -62,8 +62,9 @@ impl Memory {
         let Self {
             walks, rows, path, ..
         } = self;
-        let draw = without_cookies(plan, clock, job, request, rows, walks);
-        if let Ok(url) = read.and_then(|()| url(plan, request, &draw, path)) {
+        let beside = without_cookies(clock, job, request, rows, walks);
+        let url = read.and_then(|()| url(plan, request, &job.draw(plan, &beside), path));
+        if let Ok(url) = url {
             walks.keep_cookies(&mut job.walk, content, &url);
         }
     }
@@ -84,26 +85,34 @@ impl Memory {
     }
 }
 
-/// What the request of `job` is rendered with, beside the walk's cookies.
+impl Job {
+    /// Which request it is, with what is known `beside`.
+    pub(super) fn draw<'m>(&self, plan: &Plan, beside: &'m Beside<'m>) -> Draw<'m> {
+        Draw {
+            seed: plan.scenario.seed(),
+            arrival: self.arrival,
+            step: self.at.step,
+            round: self.at.round,
+            beside,
+        }
+    }
+}
+
+/// What the request of `job` is rendered with, without the walk's cookies.
 fn without_cookies<'m>(
-    plan: &Plan,
     clock: &Clock,
     job: &Job,
     request: &RequestTemplate,
     rows: &'m [Row],
     walks: &'m Walks,
-) -> Draw<'m> {
+) -> Beside<'m> {
     let (now_ms, began_ms) = if request.uses.now {
         let now = clock.wall_ms(clock.now());
         (now, clock.wall_ms(job.arrival_due))
     } else {
         (0, 0)
     };
-    Draw {
-        seed: plan.scenario.seed(),
-        arrival: job.arrival,
-        step: job.at.step,
-        round: job.at.round,
+    Beside {
         now_ms,
         began_ms,
         rows,

@@ -22,7 +22,7 @@ use super::stream::Stream;
 use super::{LoadError, Plan, Route, http2};
 use crate::exchange::Outcome;
 use crate::scenario::{
-    Call, Content, Draw, FIRST_PREFLIGHT, Inspection, Key, Known, RequestTemplate, Scenario, Value,
+    Beside, Call, Content, Draw, FIRST_PREFLIGHT, Inspection, Key, Known, RequestTemplate, Scenario, Value,
     is_secret,
 };
 use crate::schedule::Arrival;
@@ -179,25 +179,30 @@ const MOST_STEPS: usize = 1_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes the calls of `calls` one after the other, and puts what each captures into `known`, from which the next ones
-/// take it. Gives the first that was not as expected, after which no other is made.
+/// take it. Gives those that were not as expected; unless it `goes_on`, no other is made after the first of them.
 ///
 /// # Errors
 /// When the target's name has no address.
 pub async fn call_all(
     scenario: &Scenario,
     calls: &[Call],
+    goes_on: bool,
     known: &mut Known,
-    route: &Route,
-    host: &HeaderValue,
-) -> Result<Option<Shown>, LoadError> {
+    (route, host): (&Route, &HeaderValue),
+) -> Result<Vec<Shown>, LoadError> {
     let place = Place::resolve(scenario, route, host, known).await?;
+    let mut unexpected = Vec::new();
     for (call, arrival) in calls.iter().zip(FIRST_CALL..) {
         let mut captured = vec![None; call.captured.len()];
         let shown = match call.request.bind(known) {
             Ok(request) => {
-                let draw = Draw {
+                let beside = Beside {
                     now_ms: wall_ms(),
                     began_ms: wall_ms(),
+                    ..*Beside::NOTHING
+                };
+                let draw = Draw {
+                    beside: &beside,
                     ..Draw::new(scenario.seed(), arrival, 0)
                 };
                 let part = Part {
@@ -210,7 +215,11 @@ pub async fn call_all(
             Err(unfilled) => Shown::unsent(call.name.clone(), unfilled.to_string()),
         };
         if shown.outcome != Outcome::Ok {
-            return Ok(Some(shown));
+            unexpected.push(shown);
+            if goes_on {
+                continue;
+            }
+            break;
         }
         for (name, value) in call.captured.iter().zip(captured) {
             if let Some(Value { text, is_json }) = value {
@@ -218,7 +227,7 @@ pub async fn call_all(
             }
         }
     }
-    Ok(None)
+    Ok(unexpected)
 }
 
 /// The numbers of calls, which are no arrivals: between those of a run and those of its preflight.
@@ -264,8 +273,12 @@ impl<'p> Walk<'p> {
             request,
             inspection: &step.inspection,
         };
-        let (shown, content) = match self.memory.draw(plan, &self.clock, &self.job, request) {
-            Ok(draw) => place.exchange(part, &draw, &mut captured).await,
+        let beside = self.memory.beside(plan, &self.clock, &self.job, request);
+        let (shown, content) = match beside {
+            Ok(beside) => {
+                let draw = self.job.draw(plan, &beside);
+                place.exchange(part, &draw, &mut captured).await
+            }
             Err(unfilled) => (
                 Shown::unsent(name, unfilled.to_string()),
                 Content::default(),

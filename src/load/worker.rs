@@ -86,6 +86,8 @@ pub(super) struct Report {
     pub(super) tls: Histogram,
     pub(super) failures: Vec<Failure>,
     pub(super) ran_out: Option<String>,
+    /// Whether a user of a closed phase found no more rows.
+    pub(super) rows_met: bool,
     /// Whether arrivals waited because too many walks were in progress.
     pub(super) walks_full: bool,
     /// When it stopped offering load, in nanoseconds from the start.
@@ -219,12 +221,16 @@ impl Worker {
         let state = &mut *self.state.borrow_mut();
         for closed in self.closed.iter().flatten() {
             for user in closed.share(index, self.plan.workers) {
-                if let Some(arrival) = closed.first(user) {
-                    state.users += 1;
-                    state.queue.plan(Job::first(arrival, 0));
+                match closed.first(user) {
+                    Ok(arrival) => {
+                        state.users += 1;
+                        state.queue.plan(Job::first(arrival, 0));
+                    }
+                    Err(gone) => state.note(gone),
                 }
             }
         }
+        state.limited |= state.users == 0;
     }
 
     /// Wakes for every due moment until the schedule ends or the run is stopped; returns when it stopped offering
@@ -312,8 +318,8 @@ impl Worker {
         }
         let phases = self.plan.scenario.phases().iter().zip(&self.closed);
         let mut measured = phases.filter(|(phase, _)| phase.is_measured());
-        let users = schedule.is_limited() && measured.any(|(_, closed)| closed.is_some());
-        users.then_some(now)
+        let limited = state.limited && schedule.is_limited();
+        (limited && measured.any(|(_, closed)| closed.is_some())).then_some(now)
     }
 
     /// Lets what is due and in flight end, for as long as one exchange may take.
@@ -443,6 +449,7 @@ impl Worker {
                 .map(|(_, failure)| failure)
                 .collect(),
             ran_out: state.ran_out.take(),
+            rows_met: state.rows_met,
             walks_full: state.queue.was_full(),
             ended,
             stopped: state.stopped,

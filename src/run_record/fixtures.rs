@@ -201,6 +201,7 @@ impl Walked {
             let end = last.then_some(WalkEnd {
                 arrival: arrival.due,
                 home: phase,
+                unreached_from: step + 1,
                 kept_up_by: schedule.bounds(phase).1,
             });
             self.ledger.phases[phase].due += 1;

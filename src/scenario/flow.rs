@@ -150,6 +150,16 @@ impl Flow {
         }
     }
 
+    /// The first step that a walk has not come to which makes the one at `at` as its last, or as its next: behind a group
+    /// whose steps it has come to in an earlier round.
+    #[must_use]
+    pub fn unreached_from(&self, at: Position, is_made: bool) -> usize {
+        match self.block_of(at.step).filter(|_| at.round > 0) {
+            Some(block) => block.last + 1,
+            None => at.step as usize + usize::from(is_made),
+        }
+    }
+
     /// Whether it has one step only, which is made once: most flows.
     #[must_use]
     pub fn is_single(&self) -> bool {

@@ -233,10 +233,7 @@ impl Given {
         rows.resize_with(feeders.len(), Row::default);
         for &index in wanted {
             let (feeder, file) = (&feeders[index], &self.rows[index]);
-            let unfilled = |why| Unfilled {
-                name: feeder.name.clone(),
-                why,
-            };
+            let unfilled = |why: String| Unfilled::new(&feeder.name, &why);
             let row = feeder.order.row(seed, index, arrival, file.count());
             let row = row.ok_or_else(|| unfilled("has no row left".to_owned()))?;
             file.read(row, &mut rows[index]).map_err(unfilled)?;

@@ -30,6 +30,13 @@ pub struct Draw<'a> {
     pub step: u32,
     /// How often the walk has made the step before.
     pub round: u32,
+    /// What is known beside that.
+    pub beside: &'a Beside<'a>,
+}
+
+/// What a request may be made of beside its draws.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
     /// Now, in milliseconds since the Unix epoch.
     pub now_ms: u64,
     /// When the arrival was due, likewise.
@@ -42,6 +49,17 @@ pub struct Draw<'a> {
     pub cookies: &'a [u8],
 }
 
+impl Beside<'_> {
+    /// Before anything is known.
+    pub const NOTHING: &'static Beside<'static> = &Beside {
+        now_ms: 0,
+        began_ms: 0,
+        rows: &[],
+        captured: &[],
+        cookies: &[],
+    };
+}
+
 impl Draw<'_> {
     /// The first round of `step` of the walk that `arrival` starts, before anything is known.
     #[must_use]
@@ -51,11 +69,7 @@ impl Draw<'_> {
             arrival,
             step,
             round: 0,
-            now_ms: 0,
-            began_ms: 0,
-            rows: &[],
-            captured: &[],
-            cookies: &[],
+            beside: Beside::NOTHING,
         }
     }
 }
@@ -82,14 +96,18 @@ pub(super) struct Slot {
     position: Position,
 }
 
-/// Why a template could not be rendered. Displayed as `` `${token}` has no value ``.
+/// Why a template could not be rendered. Displayed as `` `${token}` has no value ``. One word wide, since every request
+/// that is rendered carries the room for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`${{{name}}}` {why}")]
-pub struct Unfilled {
-    /// What stands between the braces.
-    pub name: String,
-    /// A verb and what follows.
-    pub why: String,
+#[error("{0}")]
+pub struct Unfilled(Box<str>);
+
+impl Unfilled {
+    /// `name` is what stands between the braces, `why` a verb and what follows.
+    #[must_use]
+    pub fn new(name: &str, why: &str) -> Self {
+        Self(format!("`${{{name}}}` {why}").into())
+    }
 }
 
 impl Template {
@@ -232,21 +250,47 @@ impl Template {
 #[derive(Debug)]
 pub(super) struct Builder<'s> {
     template: Template,
-    /// Of the literals so far.
-    bytes: usize,
+    spelt: Spelt,
     position: Position,
     names: &'s mut Names,
 }
 
 /// The most bytes and slots of a template, its variables spelt out: beyond any request that is not a file.
-const MOST_PIECES: usize = 10_000;
-const MOST_LITERAL_BYTES: usize = 4 << 20;
+const MOST: Spelt = Spelt {
+    pieces: 10_000,
+    bytes: 4 << 20,
+};
+
+/// The most of all templates of a file.
+const MOST_OF_FILE: Spelt = Spelt {
+    pieces: 200_000,
+    bytes: 32 << 20,
+};
+
+/// What templates hold, their variables spelt out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spelt {
+    pieces: usize,
+    /// Of their literals.
+    bytes: usize,
+}
+
+impl Spelt {
+    fn add(&mut self, bytes: usize) {
+        self.pieces += 1;
+        self.bytes += bytes;
+    }
+
+    fn is_within(self, most: Self) -> bool {
+        self.pieces <= most.pieces && self.bytes <= most.bytes
+    }
+}
 
 impl<'s> Builder<'s> {
     pub(super) fn new(position: Position, names: &'s mut Names) -> Self {
         Self {
             template: Template::default(),
-            bytes: 0,
+            spelt: Spelt::default(),
             position,
             names,
         }
@@ -258,7 +302,7 @@ impl<'s> Builder<'s> {
 
     /// Adds bytes as they are.
     pub(super) fn literal(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len();
+        self.count(bytes.len());
         self.template.append_literal(bytes);
     }
 
@@ -317,7 +361,13 @@ impl<'s> Builder<'s> {
         self.literal(format!("\"{}\"", json_characters(text)).as_bytes());
     }
 
+    fn count(&mut self, bytes: usize) {
+        self.spelt.add(bytes);
+        self.names.spelt.add(bytes);
+    }
+
     fn slot(&mut self, number: u32, scope: Scope, source: Source, position: Position) {
+        self.count(0);
         self.template.pieces.push(Piece::Slot(Slot {
             number,
             scope,
@@ -327,13 +377,17 @@ impl<'s> Builder<'s> {
     }
 
     fn check_size(&self) -> Result<(), Flaw> {
-        if self.template.pieces.len() <= MOST_PIECES && self.bytes <= MOST_LITERAL_BYTES {
+        let hint = if !self.spelt.is_within(MOST) {
+            "a body that long is a file: body: { file: … }"
+        } else if !self.names.spelt.is_within(MOST_OF_FILE) {
+            "that is so for all of the scenario together; a long body is a file: body: { file: … }"
+        } else {
             return Ok(());
-        }
+        };
         Err(Flaw {
             offset: 0,
             message: "with its variables spelt out, this is too long".to_owned(),
-            hint: Some("a body that long is a file: body: { file: … }".to_owned()),
+            hint: Some(hint.to_owned()),
         })
     }
 }

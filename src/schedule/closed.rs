@@ -23,9 +23,22 @@ pub struct Closed {
     pub(super) users: u64,
     /// The number of the first arrival.
     pub(super) base: u64,
+    /// As many arrivals were asked for as are numbered below this.
+    pub(super) asked: u64,
     /// The numbers of arrivals end before this.
-    pub(super) limit: u64,
+    pub(super) numbers: u64,
     pub(super) seed: u64,
+}
+
+/// Why a user does not come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// The phase is over.
+    Over,
+    /// As many arrivals have been as were asked for.
+    Asked,
+    /// The numbers of arrivals have ended.
+    Numbers,
 }
 
 impl Closed {
@@ -41,23 +54,33 @@ impl Closed {
     }
 
     /// The first arrival of `user`: after a while that is drawn evenly from the first second of the phase, or the first
-    /// tenth of a phase shorter than ten. None where a limit of arrivals leaves this user none.
-    #[must_use]
-    pub fn first(&self, user: u64) -> Option<Arrival> {
+    /// tenth of a phase shorter than ten.
+    ///
+    /// # Errors
+    /// Where a limit of arrivals leaves this user none.
+    pub fn first(&self, user: u64) -> Result<Arrival, Gone> {
         let stagger = STAGGER_NS.min((self.end - self.start) / STAGGER_SHARE);
         let draw = random::bits(self.seed, Stream::Stagger, &[self.phase as u64, user]);
         self.arrival(self.base + user, self.start + random::below(draw, stagger))
     }
 
     /// The arrival of the same user after the one called `number`, whose walk ended at `ended`; due at that moment.
-    /// None where the phase is over by then, or a limit of arrivals is reached.
-    #[must_use]
-    pub fn after(&self, number: u64, ended: u64) -> Option<Arrival> {
+    ///
+    /// # Errors
+    /// Where the phase is over by then, or a limit of arrivals is reached.
+    pub fn after(&self, number: u64, ended: u64) -> Result<Arrival, Gone> {
         self.arrival(number + self.users, ended)
     }
 
-    fn arrival(&self, number: u64, due: u64) -> Option<Arrival> {
+    fn arrival(&self, number: u64, due: u64) -> Result<Arrival, Gone> {
+        if due >= self.end {
+            return Err(Gone::Over);
+        }
+        if number >= self.asked.min(self.numbers) {
+            let is_asked = self.asked <= self.numbers;
+            return Err(if is_asked { Gone::Asked } else { Gone::Numbers });
+        }
         let phase = self.phase;
-        (number < self.limit && due < self.end).then_some(Arrival { number, phase, due })
+        Ok(Arrival { number, phase, due })
     }
 }

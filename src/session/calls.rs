@@ -1,12 +1,17 @@
 //! What is sent to a target before and after its load: the calls of a scenario, and one walk through each of its flows.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::SessionError;
+use super::run::{Request, host, route};
+use super::shutdown::Shutdown;
+use super::{SessionError, Watcher};
+use crate::event::Event;
 use crate::load::{self, Plan, Route, Shown};
-use crate::scenario::{Call, Known, Scenario};
+use crate::scenario::{Known, Scenario};
+use crate::target::Target;
 
 /// An exchange without load that was not as a scenario expects it.
 #[derive(Debug)]
@@ -16,55 +21,83 @@ pub struct NotAsExpected {
     shown: Box<Shown>,
 }
 
-/// Makes the calls before a load; `known` then holds what they have captured.
+/// Makes the calls before a load, does `work` with the plan of the load, and makes the calls after it, whatever came of
+/// what was before them. A call after it that is not as expected takes nothing from what was measured: it is a warning.
 ///
 /// # Errors
-/// When one is not as expected.
-pub(super) async fn setup(
-    scenario: &Scenario,
-    known: &mut Known,
-    route: &Route,
-    host: &HeaderValue,
-) -> Result<(), SessionError> {
-    all(scenario, "setup", scenario.setup(), known, route, host).await
+/// When a call before the load is not as expected, there was an interrupt before its end, or `work` fails.
+pub(super) async fn around<T>(
+    request: &Request,
+    target: &Target,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+    work: impl AsyncFnOnce(Plan) -> Result<T, SessionError>,
+) -> Result<T, SessionError> {
+    let scenario = Arc::new(request.scenario.clone());
+    let route = route(target, &request.access, scenario.connections().http)?;
+    let place = (&route, &host(target));
+    let mut given = request.given.clone();
+    let before = async {
+        if !scenario.setup().is_empty() {
+            watch(Event::Step("making the set-up calls"));
+            let setup = setup(&scenario, &mut given.known, place);
+            shutdown.unless_requested(setup).await??;
+        }
+        Ok(())
+    };
+    let worked = match before.await {
+        Ok(()) => {
+            let (route, host) = (route.clone(), place.1.clone());
+            match Plan::new(Arc::clone(&scenario), given.clone(), route, host) {
+                Ok(plan) => work(plan).await,
+                Err(unfilled) => Err(unfilled.into()),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.insisted() => {
+            if !scenario.teardown().is_empty() {
+                watch(Event::Warning("teardown: given up at the second interrupt"));
+            }
+        }
+        () = teardown(&scenario, &given.known, place, watch) => {}
+    }
+    worked
 }
 
-/// Makes the calls after a load.
-///
-/// # Errors
-/// When one is not as expected.
-pub(super) async fn teardown(
+/// `known` then holds what the calls have captured.
+async fn setup(
+    scenario: &Scenario,
+    known: &mut Known,
+    place: (&Route, &HeaderValue),
+) -> Result<(), SessionError> {
+    let unexpected = load::call_all(scenario, scenario.setup(), false, known, place).await?;
+    match unexpected.into_iter().next() {
+        Some(shown) => Err(NotAsExpected::new("setup", shown).into()),
+        None => Ok(()),
+    }
+}
+
+async fn teardown(
     scenario: &Scenario,
     known: &Known,
-    route: &Route,
-    host: &HeaderValue,
-) -> Result<(), SessionError> {
-    let known = &mut known.clone();
-    all(
-        scenario,
-        "teardown",
-        scenario.teardown(),
-        known,
-        route,
-        host,
-    )
-    .await
-}
-
-async fn all(
-    scenario: &Scenario,
-    what: &'static str,
-    calls: &[Call],
-    known: &mut Known,
-    route: &Route,
-    host: &HeaderValue,
-) -> Result<(), SessionError> {
-    if calls.is_empty() {
-        return Ok(());
+    place: (&Route, &HeaderValue),
+    watch: Watcher<'_>,
+) {
+    if scenario.teardown().is_empty() {
+        return;
     }
-    match load::call_all(scenario, calls, known, route, host).await? {
-        Some(shown) => Err(NotAsExpected::new(what, shown).into()),
-        None => Ok(()),
+    let known = &mut known.clone();
+    match load::call_all(scenario, scenario.teardown(), true, known, place).await {
+        Ok(unexpected) => {
+            for shown in unexpected {
+                let words = NotAsExpected::new("teardown", shown).to_string();
+                watch(Event::Warning(&words));
+            }
+        }
+        Err(error) => watch(Event::Warning(&format!("teardown: {error}"))),
     }
 }
 

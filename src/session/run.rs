@@ -21,7 +21,7 @@ use crate::run_record::resources::Resources;
 use crate::run_record::{
     EndedBy, FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
-use crate::scenario::{Given, Http, Known, Scenario};
+use crate::scenario::{Given, Http, Scenario};
 use crate::schedule::Schedule;
 use crate::stores::Lease;
 use crate::target::{Launch, Target};
@@ -90,12 +90,13 @@ pub async fn run_once(
     let (started, _) = machine::utc_now();
     let (measured, answered) = {
         let _confined = stage.confine(|placement| &placement.generator)?;
-        let (plan, answered) = plan(request, &target, shutdown, watch).await?;
-        let ends = Ends::of(&plan);
-        let measured = measure(request, plan, probe.as_ref(), shutdown, watch).await;
-        // Whatever came of the load, an interrupt included.
-        ends.teardown(&request.scenario, watch).await;
-        (measured?, answered)
+        let probe = probe.as_ref();
+        let measured = calls::around(request, &target, shutdown, watch, async |plan| {
+            let answered = preflight(request, &plan, shutdown, watch).await?;
+            let measured = measure(request, plan, probe, shutdown, watch).await?;
+            Ok((measured, answered))
+        });
+        measured.await?
     };
     let resources = match probe {
         Some(probe) => {
@@ -162,61 +163,18 @@ struct Measured {
     throttled_ns: Option<u64>,
 }
 
-/// What the calls after a load need.
-struct Ends {
-    known: Known,
-    route: Route,
-    host: HeaderValue,
-}
-
-impl Ends {
-    fn of(plan: &Plan) -> Self {
-        Self {
-            known: plan.known().clone(),
-            route: plan.route.clone(),
-            host: plan.host.clone(),
-        }
-    }
-
-    /// Makes the calls after a load. That one is not as expected takes nothing from what was measured.
-    async fn teardown(&self, scenario: &Scenario, watch: Watcher<'_>) {
-        let torn = calls::teardown(scenario, &self.known, &self.route, &self.host).await;
-        if let Err(error) = torn {
-            watch(Event::Warning(&error.to_string()));
-        }
-    }
-}
-
-/// What is to be sent, after the calls before a load have been made and each flow was walked through once; and the steps
-/// that were answered in that, with which status.
-async fn plan(
+/// Walks through each flow of `plan` once, unless that is not wanted; the steps that were answered, and with which status.
+async fn preflight(
     request: &Request,
-    target: &Target,
+    plan: &Plan,
     shutdown: &Shutdown,
     watch: Watcher<'_>,
-) -> Result<(Plan, Vec<(String, u16)>), SessionError> {
-    let scenario = Arc::new(request.scenario.clone());
-    let route = route(target, &request.access, scenario.connections().http)?;
-    let host = host(target);
-    let mut given = request.given.clone();
-    if !scenario.setup().is_empty() {
-        watch(Event::Step("making the set-up calls"));
-        let setup = calls::setup(&scenario, &mut given.known, &route, &host);
-        shutdown.unless_requested(setup).await??;
-    }
-    let plan = Plan::new(scenario, given, route, host)?;
+) -> Result<Vec<(String, u16)>, SessionError> {
     if !request.preflight {
-        return Ok((plan, Vec::new()));
+        return Ok(Vec::new());
     }
     watch(Event::Step("walking through each flow once"));
-    let preflight = shutdown.unless_requested(calls::preflight(&plan)).await;
-    match preflight.map_err(SessionError::from).flatten() {
-        Ok(answered) => Ok((plan, answered)),
-        Err(error) => {
-            Ends::of(&plan).teardown(&request.scenario, watch).await;
-            Err(error)
-        }
-    }
+    shutdown.unless_requested(calls::preflight(plan)).await?
 }
 
 async fn measure(

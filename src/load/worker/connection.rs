@@ -31,7 +31,10 @@ impl Worker {
             poll_fn(|context| self.drive(id, context)).await;
             let state = &mut *self.state.borrow_mut();
             if !state.slots[id].last {
+                // Others of its connection are closing, and what it carried may have been the last of all.
                 state.free_slot(id);
+                self.pump(state);
+                self.mind_quiet(state);
                 return;
             }
             if !state.slots[id].replace || state.stage == Stage::Over {
@@ -219,9 +222,8 @@ impl Worker {
             let step = job.at.step as usize;
             let layout = &self.layouts[flight.flow][step];
             let request = &self.plan.requests[flight.flow][step];
-            let draw = memory.draw(&self.plan, &self.clock, &job, request);
-            let started = match draw {
-                Ok(draw) => link.start(layout, &draw, room),
+            let started = match memory.beside(&self.plan, &self.clock, &job, request) {
+                Ok(beside) => link.start(layout, &job.draw(&self.plan, &beside), room),
                 Err(unfilled) => Err(Unfit::from(unfilled).into()),
             };
             match started {

@@ -11,7 +11,7 @@ use crate::load::link::Link;
 use crate::load::queue::Job;
 use crate::run_record::Failure;
 use crate::scenario::{Next, Unmet};
-use crate::schedule::Closed;
+use crate::schedule::{Closed, Gone};
 use crate::units::nanoseconds;
 
 /// How an exchange ended.
@@ -144,6 +144,11 @@ impl Worker {
         let walk_end = next.step.is_none().then(|| WalkEnd {
             arrival: job.arrival_due,
             home: job.home,
+            // A walk that was ok may have skipped steps, but missed none.
+            unreached_from: match ending.outcome {
+                Outcome::Ok => flow.steps.len(),
+                _ => flow.unreached_from(job.at, true),
+            },
             // What the walk paused is no fault of the target's.
             kept_up_by: (plan.schedule.bounds(job.home).1).saturating_add(job.thought),
         });
@@ -198,17 +203,22 @@ impl Worker {
 
     /// Starts the next walk of the user whose last one was that of `last`, at `due`, unless load is no longer offered.
     fn come_again(&self, state: &mut State, closed: &Closed, last: &Job, due: u64, sent: bool) {
-        let next = closed
-            .after(last.arrival, due)
-            .filter(|_| state.stage == Stage::Offering);
-        let Some(arrival) = next else {
-            state.memory.walks.end(last.walk);
-            state.users -= 1;
-            if state.users == 0 {
-                // The last user may have been what the dispatcher waited for; an error shows when it arms the timer.
-                let _ = self.pacer.ring();
+        let next = match state.stage {
+            Stage::Offering => closed.after(last.arrival, due),
+            _ => Err(Gone::Over),
+        };
+        let arrival = match next {
+            Ok(arrival) => arrival,
+            Err(gone) => {
+                state.note(gone);
+                state.memory.walks.end(last.walk);
+                state.users -= 1;
+                if state.users == 0 {
+                    // The last user may have been what the dispatcher waited for; an error shows when it arms the timer.
+                    let _ = self.pacer.ring();
+                }
+                return;
             }
-            return;
         };
         let now = self.clock.now();
         let job = Job {
@@ -236,12 +246,13 @@ impl Worker {
         let flow = &self.plan.scenario.flows()[flight.flow];
         let step = self.plan.step(flight);
         // With what the scenario says, and not with what it was given: that may be secret.
-        let drawn = state
+        let (job, request) = (&flight.job, &step.request);
+        let beside = state
             .memory
-            .draw(&self.plan, &self.clock, &flight.job, &step.request);
-        let path = match drawn {
-            Ok(draw) => step.request.path.show(&draw),
-            Err(_) => step.request.path.to_string(),
+            .beside(&self.plan, &self.clock, job, request);
+        let path = match beside {
+            Ok(beside) => request.path.show(&job.draw(&self.plan, &beside)),
+            Err(_) => request.path.to_string(),
         };
         let known = &self.plan.given.known;
         let failure = Failure {
@@ -264,10 +275,9 @@ impl Worker {
         state.stage = Stage::Over;
         // Walks that pause beyond the end do not come to their next step.
         for job in state.queue.drop_planned() {
-            let flight = self.flight(job);
-            state
-                .ledger
-                .cut_short(job.home, flight.flow, job.at.step as usize);
+            let flow = self.flight(job).flow;
+            let from = self.plan.scenario.flows()[flow].unreached_from(job.at, false);
+            state.ledger.cut_short(job.home, flow, from);
         }
         for id in 0..state.slots.len() {
             let link = state.slots[id].link.as_ref();

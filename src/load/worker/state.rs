@@ -16,7 +16,7 @@ use crate::load::queue::{Job, Queue};
 use crate::load::timer::Deadlines;
 use crate::run_record::{Failure, Traffic};
 use crate::scenario::Http;
-use crate::schedule::Cursor;
+use crate::schedule::{Cursor, Gone};
 use crate::windows::Recorder;
 
 /// Bytes that one read takes in at most: more than most responses, so that a read that fills less tells that nothing
@@ -59,6 +59,10 @@ pub(super) struct State {
     pub(super) last: u64,
     /// Users of closed phases who will start a flow, or are in one.
     pub(super) users: u64,
+    /// Whether a limit of arrivals has left a user none, or there is no user.
+    pub(super) limited: bool,
+    /// Whether that limit was the number of a feeder's rows.
+    pub(super) rows_met: bool,
     /// Whether load was stopped before the schedule's end.
     pub(super) stopped: bool,
     /// Whether what is in flight is to end at once.
@@ -125,6 +129,12 @@ struct Rest {
 }
 
 impl State {
+    /// Notes why a user does not come again.
+    pub(super) fn note(&mut self, gone: Gone) {
+        self.limited |= gone != Gone::Over;
+        self.rows_met |= gone == Gone::Numbers;
+    }
+
     pub(super) fn new(plan: &Plan, cursor: Cursor, connections: usize, pool: OwnPool) -> Self {
         Self {
             queue: Queue::new(cursor),
@@ -150,6 +160,8 @@ impl State {
             stage: Stage::Preparing,
             last: 0,
             users: 0,
+            limited: false,
+            rows_met: false,
             stopped: false,
             aborted: false,
             traffic: Traffic::default(),

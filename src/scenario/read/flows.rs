@@ -303,19 +303,16 @@ fn think<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Think> {
         "a pause such as 500ms, 200ms..800ms or exp(1s)",
     )?;
     let trimmed = text.trim();
-    let ends = match trimmed.split_once("..") {
-        Some((low, high)) => [low, high],
-        None => {
-            let mean = trimmed
-                .strip_prefix("exp(")
-                .and_then(|rest| rest.strip_suffix(')'));
-            if let Some(mean) = mean {
-                return pause(walk, node, mean).map(Think::exponential);
-            }
-            [trimmed, trimmed]
-        }
+    let mean = trimmed
+        .strip_prefix("exp(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    if let Some(mean) = mean {
+        return pause(walk, node, mean).map(Think::exponential);
+    }
+    let Some((low, high)) = trimmed.split_once("..") else {
+        return pause(walk, node, trimmed).map(|pause| Think::between(pause, pause));
     };
-    let [low, high] = ends.map(|end| pause(walk, node, end));
+    let [low, high] = [low, high].map(|end| pause(walk, node, end));
     let (low, high) = (low?, high?);
     if low > high {
         let message = format!("`think: {text}` has its ends the wrong way round");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Scope, Source, Value};
+use super::{Scope, Source, Spelt, Value};
 use crate::document::{Flaw, Place, nearest};
 use crate::random::Zipf;
 use crate::scenario::given::Key;
@@ -37,6 +37,8 @@ pub(in crate::scenario) struct Names {
     pub(in crate::scenario) place: Place,
     /// The number of the next slot.
     pub(in crate::scenario) slots: u32,
+    /// What the templates of the file hold so far.
+    pub(in crate::scenario::template) spelt: Spelt,
     /// What draws of these slots depend on.
     pub(in crate::scenario) of_walk: bool,
 }

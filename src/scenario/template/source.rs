@@ -134,16 +134,16 @@ impl Slot {
             }
             Source::Now => {
                 let now = match self.scope {
-                    Scope::Step => draw.now_ms,
-                    Scope::Walk => draw.began_ms,
+                    Scope::Step => draw.beside.now_ms,
+                    Scope::Walk => draw.beside.began_ms,
                 };
                 out.extend_from_slice(digits.format(now).as_bytes());
             }
-            Source::CookieLine if draw.cookies.is_empty() => {}
+            Source::CookieLine if draw.beside.cookies.is_empty() => {}
             Source::CookieLine => {
                 // Into a vector, writing cannot fail.
                 let _ = out.write_all(b"cookie: ");
-                out.extend_from_slice(draw.cookies);
+                out.extend_from_slice(draw.beside.cookies);
                 out.extend_from_slice(b"\r\n");
             }
             source => {
@@ -218,10 +218,7 @@ impl Slot {
     }
 
     fn unfilled(&self, why: &str) -> Unfilled {
-        Unfilled {
-            name: self.source.to_string(),
-            why: why.to_owned(),
-        }
+        Unfilled::new(&self.source.to_string(), why)
     }
 }
 
@@ -237,9 +234,9 @@ impl Source {
     /// The value of a field or a capture, and whether it is JSON.
     fn look_up<'d>(&self, draw: &Draw<'d>) -> Option<(&'d [u8], bool)> {
         match self.innermost() {
-            Self::Field { feeder, field, .. } => draw.rows.get(*feeder)?.get(*field),
+            Self::Field { feeder, field, .. } => draw.beside.rows.get(*feeder)?.get(*field),
             Self::Captured { index, .. } => {
-                let value = draw.captured.get(*index)?.as_ref()?;
+                let value = draw.beside.captured.get(*index)?.as_ref()?;
                 Some((value.text.as_bytes(), value.is_json))
             }
             _ => None,

@@ -172,8 +172,12 @@ fn values_are_escaped_where_they_stand() {
     let mut row = Row::default();
     row.push("a b/\"é\"&\n".as_bytes(), false);
     let rows = [row];
-    let draw = Draw {
+    let beside = Beside {
         rows: &rows,
+        ..*Beside::NOTHING
+    };
+    let draw = Draw {
+        beside: &beside,
         ..Draw::new(1, 0, 0)
     };
     for (position, expected) in [
@@ -239,9 +243,13 @@ fn values_keep_their_types_in_json() {
         ("${now}", None, Ok("5")),
     ] {
         let captured = [captured];
-        let draw = Draw {
+        let beside = Beside {
             captured: &captured,
             now_ms: 5,
+            ..*Beside::NOTHING
+        };
+        let draw = Draw {
+            beside: &beside,
             ..Draw::new(1, 0, 0)
         };
         let seen = rendered_with(&json(source), &draw);
