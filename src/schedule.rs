@@ -676,8 +676,14 @@ mod tests {
         let users = closed.closed(1).unwrap();
         assert_eq!(users.first(0).map(|arrival| arrival.number), Ok(10));
         assert_eq!(users.first(1), Err(Gone::Numbers));
-        let both = whole().up_to(11).at_most(1).closed(1).unwrap();
-        assert_eq!(both.first(1), Err(Gone::Asked), "there were rows enough");
+        for (rows, asked, gone) in [
+            (2, 1, Gone::Asked),
+            (1, 1, Gone::Asked),
+            (1, 2, Gone::Numbers),
+        ] {
+            let crowd = Schedule::new(&phases[1..], 1).up_to(rows).at_most(asked);
+            assert_eq!(crowd.closed(0).unwrap().first(1), Err(gone));
+        }
         let ample = whole().up_to(1_000);
         assert_eq!(ample.end(), whole().end());
     }

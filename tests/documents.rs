@@ -240,6 +240,15 @@ fn hostile_files_are_refused_in_little_memory() {
             .into_bytes(),
         ),
         (
+            "doubling-often",
+            completed(&format!(
+                "headers: {{ a: '{}' }}\nflows: {{ f: {{ steps: [{}] }} }}\n",
+                "a".repeat(60 << 10),
+                vec!["get: /"; 5_000].join(", ")
+            ))
+            .into_bytes(),
+        ),
+        (
             "pattern",
             completed("flows: { f: { steps: [{ get: /, checks: { body: { matches: '((a{500}){500}){500}' } } }] } }\n")
                 .into_bytes(),

@@ -526,4 +526,24 @@ mod tests {
             assert_eq!(row(&rows, k)[0].0, format!("{:040}", k * 7));
         }
     }
+    #[test]
+    fn a_quote_that_is_not_closed_does_not_take_the_rest_of_the_file() {
+        let rows = |count: usize| "abcdefg\n".repeat(count);
+        let error = open(
+            "u.csv",
+            format!("name\n{}\"{}", rows(3), rows(1 << 20)),
+            &[("name", false)],
+        );
+        let words = error.unwrap_err();
+        assert!(
+            words.starts_with("the row that begins at line 5 is over 1 MiB; is there a quote"),
+            "{words}"
+        );
+        let whole = open(
+            "u.csv",
+            format!("name\n{}", rows(1 << 20)),
+            &[("name", false)],
+        );
+        assert_eq!(whole.unwrap().count(), 1 << 20);
+    }
 }

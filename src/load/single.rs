@@ -22,8 +22,8 @@ use super::stream::Stream;
 use super::{LoadError, Plan, Route, http2};
 use crate::exchange::Outcome;
 use crate::scenario::{
-    Beside, Call, Content, Draw, FIRST_PREFLIGHT, Inspection, Key, Known, RequestTemplate, Scenario, Value,
-    is_secret,
+    Beside, Call, Content, Draw, FIRST_PREFLIGHT, Inspection, Key, Known, RequestTemplate,
+    Scenario, Value, is_secret,
 };
 use crate::schedule::Arrival;
 use crate::units::{format_duration, thousands};

@@ -75,7 +75,7 @@ pub(crate) fn record(name: &str, yaml: &str, mut answer: impl FnMut(Asked) -> An
     }
     for closed in (0..scenario.phases().len()).filter_map(|phase| schedule.closed(phase)) {
         // The user who is done first goes on first.
-        let first = (0..closed.users()).filter_map(|user| closed.first(user));
+        let first = (0..closed.users()).filter_map(|user| closed.first(user).ok());
         let mut users: Vec<Arrival> = first.collect();
         while let Some(arrival) = users.iter().min_by_key(|arrival| arrival.due).copied() {
             let done = walked.walk(&scenario, &schedule, arrival, &mut answer);

@@ -31,7 +31,7 @@ pub(super) async fn around<T>(
     target: &Target,
     shutdown: &Shutdown,
     watch: Watcher<'_>,
-    work: impl AsyncFnOnce(Plan) -> Result<T, SessionError>,
+    work: impl AsyncFnOnce(Plan, Watcher<'_>) -> Result<T, SessionError>,
 ) -> Result<T, SessionError> {
     let scenario = Arc::new(request.scenario.clone());
     let route = route(target, &request.access, scenario.connections().http)?;
@@ -49,7 +49,7 @@ pub(super) async fn around<T>(
         Ok(()) => {
             let (route, host) = (route.clone(), place.1.clone());
             match Plan::new(Arc::clone(&scenario), given.clone(), route, host) {
-                Ok(plan) => work(plan).await,
+                Ok(plan) => work(plan, watch).await,
                 Err(unfilled) => Err(unfilled.into()),
             }
         }

@@ -21,7 +21,7 @@ pub async fn exchange_once(
     watch: Watcher<'_>,
 ) -> Result<Shown, SessionError> {
     let (target, lease) = launch(stage, request, folder, shutdown, watch).await?;
-    let exchanged = calls::around(request, &target, shutdown, watch, async |plan| {
+    let exchanged = calls::around(request, &target, shutdown, watch, async |plan, _| {
         let exchange = load::exchange_once(&plan);
         Ok(shutdown.unless_requested(exchange).await??)
     });

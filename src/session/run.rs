@@ -91,7 +91,7 @@ pub async fn run_once(
     let (measured, answered) = {
         let _confined = stage.confine(|placement| &placement.generator)?;
         let probe = probe.as_ref();
-        let measured = calls::around(request, &target, shutdown, watch, async |plan| {
+        let measured = calls::around(request, &target, shutdown, watch, async |plan, watch| {
             let answered = preflight(request, &plan, shutdown, watch).await?;
             let measured = measure(request, plan, probe, shutdown, watch).await?;
             Ok((measured, answered))

@@ -247,9 +247,7 @@ impl Worker {
         let step = self.plan.step(flight);
         // With what the scenario says, and not with what it was given: that may be secret.
         let (job, request) = (&flight.job, &step.request);
-        let beside = state
-            .memory
-            .beside(&self.plan, &self.clock, job, request);
+        let beside = state.memory.beside(&self.plan, &self.clock, job, request);
         let path = match beside {
             Ok(beside) => request.path.show(&job.draw(&self.plan, &beside)),
             Err(_) => request.path.to_string(),
