@@ -16,6 +16,7 @@ mod keep;
 mod oracle;
 mod report;
 mod run;
+mod services;
 mod stage;
 mod verify;
 
@@ -23,7 +24,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use crate::progress::Progress;
-use args::{Args, Color, Command, Common};
+use args::{Args, Color, Command, Common, ServicesCommand};
 use failure::Failure;
 
 /// Parses the process's arguments, does what they say, and returns the exit code.
@@ -84,6 +85,9 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         }
         Command::Verify(args) => with_runtime(verify::verify(args)),
         Command::Oracle(args) => with_runtime(oracle::oracle(args)),
+        Command::Services(args) => match args.command {
+            ServicesCommand::Up(args) => with_runtime(services::up(args)),
+        },
     }
 }
 

@@ -9,6 +9,7 @@ pub mod debug;
 pub mod rounds;
 pub mod run;
 pub mod shutdown;
+pub mod up;
 pub mod verify;
 
 use std::io;
@@ -69,6 +70,14 @@ pub fn place(
     Ok(pin.place(&topology, parts)?)
 }
 
+/// Runs the build command of `target`, if it has one; what that prints goes to standard error.
+///
+/// # Errors
+/// When it fails.
+pub async fn build(target: &TargetSpec) -> Result<(), SessionError> {
+    Ok(crate::target::run_build(target).await?)
+}
+
 /// What decides whether two targets can have their databases from one template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seeding {
@@ -119,6 +128,9 @@ pub enum SessionError {
     /// A call, or the preflight, was not as expected.
     #[error(transparent)]
     NotAsExpected(#[from] NotAsExpected),
+    /// A target that was to run until an interrupt ended before.
+    #[error("{0} ended by itself")]
+    Gone(String),
     /// The oracle that tailmark is held against.
     #[error(transparent)]
     Verify(#[from] VerifyError),

@@ -1,6 +1,7 @@
 //! A target, from its launch to its end: start it, await it, say what it is, audit it, stop it.
 
 mod command;
+mod companions;
 mod identity;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,13 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use self::command::Process;
+pub use self::companions::Companions;
 pub use self::tools::{run_build, run_seed};
 use crate::run_record::{Audit, TargetIdentity};
 use crate::target_spec::{ConnectTo, TargetKind, TargetSpec, TargetUrl};
 
 /// What one launch adds to a target's description.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Launch<'a> {
     /// Environment variables beside the target's own; these win. `PORT` is set in any case.
     pub env: Vec<(String, String)>,
@@ -29,6 +31,8 @@ pub struct Launch<'a> {
     pub log: &'a Path,
     /// Where URLs are reached instead.
     pub connect_to: &'a [ConnectTo],
+    /// What runs beside it: it is told of them, and they are stopped after it.
+    pub beside: Companions,
 }
 
 /// A target that answers. Dropping one that was launched kills its whole process group.
@@ -38,6 +42,7 @@ pub struct Target {
     env: Vec<(String, String)>,
     log: Option<PathBuf>,
     process: Option<Process>,
+    beside: Companions,
     address: SocketAddr,
     url: TargetUrl,
     identity: TargetIdentity,
@@ -49,10 +54,11 @@ impl Target {
     ///
     /// # Errors
     /// Fails where it does not start, ends early or is not ready in time, with the last lines of its log.
-    pub async fn launch(spec: &TargetSpec, launch: Launch<'_>) -> Result<Target, TargetError> {
+    pub async fn launch(spec: &TargetSpec, mut launch: Launch<'_>) -> Result<Target, TargetError> {
         match &spec.kind {
             TargetKind::Url(url) => Target::reach(spec, url, launch.connect_to).await,
             TargetKind::Command(command) => {
+                launch.env.extend(launch.beside.env());
                 let revision = identity::revision(&spec.folder).await;
                 let process = command::launch(spec, command, &launch).await?;
                 let address = process.address();
@@ -79,6 +85,7 @@ impl Target {
                     env: launch.env,
                     log: Some(launch.log.to_owned()),
                     process: Some(process),
+                    beside: launch.beside,
                     address,
                     url,
                     identity,
@@ -105,6 +112,7 @@ impl Target {
             env: Vec::new(),
             log: None,
             process: None,
+            beside: Companions::default(),
             address,
             url,
             identity,
@@ -142,6 +150,12 @@ impl Target {
         &self.identity
     }
 
+    /// The variables that tell it where its stores are, and what runs beside it; none of a URL.
+    #[must_use]
+    pub fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
     /// The file with its output.
     #[must_use]
     pub fn log(&self) -> Option<&Path> {
@@ -171,8 +185,8 @@ impl Target {
         }
     }
 
-    /// Ends the target: its signal to the process group, its time, then SIGKILL to what is left. `None` for a URL, which is
-    /// not ours to stop.
+    /// Ends the target: its signal to the process group, its time, then SIGKILL to what is left; then what ran beside it.
+    /// `None` for a URL, which is not ours to stop.
     ///
     /// # Errors
     /// Fails where a process survives SIGKILL.
@@ -180,16 +194,17 @@ impl Target {
         let Some(process) = self.process else {
             return Ok(None);
         };
-        let name = self.spec.name;
-        match tokio::task::spawn_blocking(move || process.stop()).await {
-            Ok(Ok(exit)) => Ok(Some(exit)),
-            Ok(Err(source)) => Err(TargetError::Stop { name, source }),
-            Err(panicked) => Err(TargetError::Stop {
-                name,
-                source: io::Error::other(panicked),
-            }),
-        }
+        let exit = stop(self.spec.name, process).await;
+        self.beside.stop().await?;
+        exit.map(Some)
     }
+}
+
+/// Ends a process without blocking the runtime.
+async fn stop(name: String, process: Process) -> Result<Exit, TargetError> {
+    let stopped = tokio::task::spawn_blocking(move || process.stop()).await;
+    let exit = stopped.map_err(io::Error::other).flatten();
+    exit.map_err(|source| TargetError::Stop { name, source })
 }
 
 /// How a launched target ended.

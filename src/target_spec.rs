@@ -90,6 +90,17 @@ pub struct TargetSpec {
     pub audit: Option<CommandLine>,
     /// Environment variables of its commands, in order.
     pub env: Vec<(String, String)>,
+    /// What runs beside each launch of it.
+    pub beside: Vec<Companion>,
+}
+
+/// A process that a target needs, and that is not measured: an upstream, say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Companion {
+    /// The environment variable of the target that holds its URL, `http://127.0.0.1:PORT`.
+    pub variable: String,
+    /// How it is started.
+    pub command: CommandLine,
 }
 
 /// How a target comes to be there.

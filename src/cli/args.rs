@@ -1,5 +1,6 @@
 //! What can be typed. What it means is decided by the commands.
 
+mod services;
 mod trust;
 mod write;
 
@@ -18,6 +19,7 @@ use crate::placement::{Pin, PinError};
 use crate::scenario::Phase;
 use crate::units::{Rate, parse_duration};
 
+pub(super) use services::{ServicesArgs, ServicesCommand, UpArgs};
 pub(super) use trust::{OracleArgs, VerifyArgs};
 pub(super) use write::{CheckArgs, InitArgs, SchemaArgs};
 
@@ -78,6 +80,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Serve as a script says, and write down what was done
     Oracle(Box<OracleArgs>),
+    /// Try services out by hand
+    Services(ServicesArgs),
 }
 
 /// Flags of every command.

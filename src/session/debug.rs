@@ -20,7 +20,15 @@ pub async fn exchange_once(
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<Shown, SessionError> {
-    let (target, lease) = launch(stage, request, folder, shutdown, watch).await?;
+    let launched = launch(
+        stage,
+        &request.target,
+        &request.access,
+        folder,
+        shutdown,
+        watch,
+    );
+    let (target, lease) = launched.await?;
     let exchanged = calls::around(request, &target, shutdown, watch, async |plan, _| {
         let exchange = load::exchange_once(&plan);
         Ok(shutdown.unless_requested(exchange).await??)

@@ -24,7 +24,7 @@ use crate::run_record::{
 use crate::scenario::{Given, Http, Scenario};
 use crate::schedule::Schedule;
 use crate::stores::Lease;
-use crate::target::{Launch, Target};
+use crate::target::{Companions, Launch, Target};
 use crate::target_spec::{ConnectTo, TargetSpec};
 use crate::units::nanoseconds;
 use crate::validity::Validity;
@@ -78,7 +78,8 @@ pub async fn run_once(
 ) -> Result<RunRecord, SessionError> {
     check_limits(&request.scenario, request.workers)?;
     let spec = &request.target;
-    let (target, lease) = launch(stage, request, folder, shutdown, watch).await?;
+    let launched = launch(stage, spec, &request.access, folder, shutdown, watch);
+    let (target, lease) = launched.await?;
     let probe = probe(request, &target)?;
     watch(Event::Step(&format!("letting {} rest", spec.name)));
     let rest = if target.pid().is_some() { REST } else { GLANCE };
@@ -131,20 +132,27 @@ pub async fn run_once(
 /// The target, started if it is ours to start, and ready; with the stores that it has for itself.
 pub(super) async fn launch(
     stage: &Stage,
-    request: &Request,
+    spec: &TargetSpec,
+    access: &Access,
     folder: &Path,
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<(Target, Option<Lease>), SessionError> {
-    let spec = &request.target;
     watch(Event::Step(&format!("starting {}", spec.name)));
     let lease = shutdown.unless_requested(stage.lease(spec)).await??;
     let env = lease.as_ref().map(Lease::env).unwrap_or_default();
+    let beside = {
+        // They are no part of what is measured, as the stores are none.
+        let _confined = stage.confine(|placement| &placement.stores)?;
+        let companions = Companions::launch(spec, &env, folder);
+        shutdown.unless_requested(companions).await??
+    };
     let log = folder.join(format!("{}.log", spec.name));
     let launch = Launch {
         env,
         log: &log,
-        connect_to: &request.access.connect_to,
+        connect_to: &access.connect_to,
+        beside,
     };
     let _confined = stage.confine(|placement| &placement.target)?;
     let target = shutdown

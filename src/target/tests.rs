@@ -33,6 +33,7 @@ impl Case {
             seed: None,
             audit: None,
             env: Vec::new(),
+            beside: Vec::new(),
         };
         Case { spec, folder }
     }
@@ -56,6 +57,7 @@ impl Case {
                 env: pairs(env),
                 log: &self.log(),
                 connect_to: &[],
+                beside: Companions::default(),
             },
         )
         .await

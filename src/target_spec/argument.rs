@@ -107,6 +107,7 @@ impl TargetSpec {
             seed: None,
             audit: None,
             env: Vec::new(),
+            beside: Vec::new(),
         }
     }
 }

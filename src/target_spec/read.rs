@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use super::{CommandLine, Ready, Signal, Stop, Stores, TargetKind, TargetSpec, TargetUrl};
+use super::{
+    CommandLine, Companion, Ready, Signal, Stop, Stores, TargetKind, TargetSpec, TargetUrl,
+};
 use crate::document::{Fields, Keys, Kind, Node, Walk};
 
 const FILE_KEYS: Keys = Keys::new(&["tailmark", "targets"], &[]).with_extensions();
 const TARGET_KEYS: Keys = Keys::new(
     &[
-        "command", "url", "build", "ready", "stop", "stores", "seed", "audit", "env",
+        "command", "url", "build", "ready", "stop", "stores", "seed", "audit", "env", "beside",
     ],
     &["image", "port", "args", "limits", "prepare", "watch"],
 );
@@ -19,7 +21,9 @@ const READY_KEYS: Keys = Keys::new(&["path", "within"], &[]);
 const STOP_KEYS: Keys = Keys::new(&["signal", "within"], &[]);
 
 /// What a target that runs already has no use for: tailmark neither starts nor stops it.
-const COMMAND_ONLY: [&str; 7] = ["build", "ready", "stop", "stores", "seed", "audit", "env"];
+const COMMAND_ONLY: [&str; 8] = [
+    "build", "ready", "stop", "stores", "seed", "audit", "env", "beside",
+];
 
 /// How long starting or stopping may take at most: ten minutes, beyond which a person would have looked.
 const MAX_WITHIN: Duration = Duration::from_secs(600);
@@ -65,6 +69,7 @@ fn target<'d>(
     let [build, seed, audit] =
         ["build", "seed", "audit"].map(|key| side_command(walk, fields, key));
     let env = env(walk, fields, stores.unwrap_or_default());
+    let beside = beside(walk, fields, stores.unwrap_or_default());
     Some(TargetSpec {
         name: called?,
         folder: folder.to_owned(),
@@ -76,6 +81,7 @@ fn target<'d>(
         seed: seed?,
         audit: audit?,
         env: env?,
+        beside: beside?,
     })
 }
 
@@ -232,21 +238,10 @@ fn env<'d>(
     let entries = walk.named(node, "`env`")?;
     let mut env = Vec::new();
     for (key, value) in entries {
-        let name = key.text.as_str();
-        let set = match name {
-            "PORT" => Some("tailmark sets `PORT`"),
-            "DATABASE_URL" if stores.postgres => Some("`stores: [postgres]` sets `DATABASE_URL`"),
-            "REDIS_URL" if stores.redis => Some("`stores: [redis]` sets `REDIS_URL`"),
-            _ => None,
+        let Some(name) = variable(walk, key, stores) else {
+            continue;
         };
-        if let Some(reason) = set {
-            walk.refuse(key.place, reason);
-        } else if !is_variable(name) {
-            walk.refuse(
-                key.place,
-                format!("`{name}` is not the name of an environment variable"),
-            );
-        } else if let Kind::Null = value.kind {
+        if let Kind::Null = value.kind {
             walk.refuse_with_hint(
                 value.place,
                 format!("`{name}` has no value"),
@@ -259,6 +254,50 @@ fn env<'d>(
         }
     }
     (env.len() == entries.len()).then_some(env)
+}
+
+/// What runs beside the target.
+fn beside<'d>(walk: &mut Walk<'d>, fields: Fields<'d>, stores: Stores) -> Option<Vec<Companion>> {
+    let Some(node) = fields.get("beside") else {
+        return Some(Vec::new());
+    };
+    let entries = walk.named(node, "`beside`")?;
+    let env = fields.get("env").map(|node| walk.named(node, "`env`"));
+    let mut companions = Vec::new();
+    for (key, value) in entries {
+        let Some(name) = variable(walk, key, stores) else {
+            continue;
+        };
+        let mut set = env.iter().flatten().copied().flatten();
+        if set.any(|(other, _)| other.text == name) {
+            let message = format!("`env` sets `{name}` too: `beside` sets it to a URL");
+            walk.refuse(key.place, message);
+        } else if let Some(command) = command(walk, value, name) {
+            let variable = name.to_owned();
+            companions.push(Companion { variable, command });
+        }
+    }
+    (companions.len() == entries.len()).then_some(companions)
+}
+
+/// The name of an environment variable that is the file's to set.
+fn variable<'d>(walk: &mut Walk<'d>, key: &'d Node, stores: Stores) -> Option<&'d str> {
+    let name = key.text.as_str();
+    let set = match name {
+        "PORT" => Some("tailmark sets `PORT`"),
+        "DATABASE_URL" if stores.postgres => Some("`stores: [postgres]` sets `DATABASE_URL`"),
+        "REDIS_URL" if stores.redis => Some("`stores: [redis]` sets `REDIS_URL`"),
+        _ => None,
+    };
+    if let Some(reason) = set {
+        walk.refuse(key.place, reason);
+    } else if !is_variable(name) {
+        let message = format!("`{name}` is not the name of an environment variable");
+        walk.refuse(key.place, message);
+    } else {
+        return Some(name);
+    }
+    None
 }
 
 fn is_variable(name: &str) -> bool {

@@ -1,0 +1,47 @@
+//! What can be typed to try services out.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::{Common, pin};
+use crate::placement::Pin;
+
+/// `services`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "tailmark services up axum\n\
+                  tailmark services check http://127.0.0.1:8080",
+    disable_help_subcommand = true
+)]
+pub(in crate::cli) struct ServicesArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: ServicesCommand,
+}
+
+/// The commands about services.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ServicesCommand {
+    /// Run targets with stores of their own until Ctrl-C, and print where they are
+    Up(UpArgs),
+}
+
+/// `services up`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark services up axum")]
+pub(in crate::cli) struct UpArgs {
+    /// Targets by name [all that tailmark starts]
+    #[arg(value_name = "NAME")]
+    pub(in crate::cli) names: Vec<String>,
+    /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) targets: Option<PathBuf>,
+    /// Do not run the targets' build commands first
+    #[arg(long)]
+    pub(in crate::cli) no_build: bool,
+    /// CPUs of the targets and of their stores, such as 0:1-2:3, the first part unused
+    #[arg(long, value_name = "auto|none|G:T:S", default_value = "none", value_parser = pin)]
+    pub(in crate::cli) pin: Pin,
+    #[command(flatten)]
+    pub(in crate::cli) common: Common,
+}

@@ -1,0 +1,107 @@
+//! `tailmark services`: targets without load.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::Outcome;
+use super::args::UpArgs;
+use super::failure::Failure;
+use super::stage::on_stage;
+use crate::data;
+use crate::session::shutdown::Shutdown;
+use crate::session::up::{self, Up};
+use crate::session::{Stage, Watcher, place};
+use crate::target_spec::{TargetSpec, TargetsFile};
+
+pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
+    let Some(file) = data::targets_or_nearest(args.targets.as_deref())? else {
+        return Err(Failure::said(
+            "there is no targets.yaml here",
+            Some("--targets FILE names one; tailmark init --targets writes one".into()),
+        ));
+    };
+    let targets = chosen(&file, &args.names)?;
+    let placement = place(&args.pin, &targets, 0)?;
+    let folder =
+        tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
+    if !args.no_build {
+        build(&targets).await?;
+    }
+    let said = |running: &[Up]| {
+        let text = if args.common.json {
+            as_json(running)
+        } else {
+            as_text(running)
+        };
+        // Nobody may be reading; the services run all the same.
+        let _ = args.common.print(&text);
+    };
+    let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
+        up::up(stage, &targets, folder.path(), shutdown, watch, said).await
+    };
+    on_stage(&args.common, &targets, placement, folder.path(), work).await?;
+    Ok(Outcome::Done)
+}
+
+/// The targets that are meant; without names, all that tailmark starts.
+fn chosen(file: &TargetsFile, names: &[String]) -> Result<Vec<TargetSpec>, Failure> {
+    let started = |target: &&TargetSpec| target.is_started();
+    if names.is_empty() {
+        let targets: Vec<_> = file.targets().iter().filter(started).cloned().collect();
+        return match targets.is_empty() {
+            true => Err(Failure::said("no target of the file has a `command`", None)),
+            false => Ok(targets),
+        };
+    }
+    let find = |name: &String| {
+        let target = TargetSpec::from_argument(name, Some(file))?;
+        match target.is_started() {
+            true => Ok(target),
+            false => Err(Failure::said(
+                &format!("`{name}` runs already: tailmark does not start it"),
+                Some("name a target with a `command`".into()),
+            )),
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+/// Runs each build command of `targets` once.
+async fn build(targets: &[TargetSpec]) -> Result<(), Failure> {
+    let mut built = Vec::new();
+    for target in targets {
+        let build = (&target.folder, &target.build);
+        if !built.contains(&build) {
+            crate::session::build(target).await?;
+            built.push(build);
+        }
+    }
+    Ok(())
+}
+
+fn as_text(running: &[Up]) -> String {
+    let width = running.iter().map(|up| up.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for up in running {
+        // Into a string, writing cannot fail.
+        let _ = writeln!(text, "{:width$}  {}", up.name, up.url);
+        for (name, value) in &up.env {
+            let _ = writeln!(text, "{:width$}    {name}={value}", "");
+        }
+        if let Some(log) = &up.log {
+            let _ = writeln!(text, "{:width$}    log {}", "", log.display());
+        }
+    }
+    text + "Ctrl-C stops everything and removes the data\n"
+}
+
+fn as_json(running: &[Up]) -> String {
+    let services = running.iter().map(|up| {
+        let env: serde_json::Map<_, _> = (up.env.iter())
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        json!({ "name": up.name, "url": up.url, "env": env, "log": up.log })
+    });
+    json!({ "services": services.collect::<Vec<_>>() }).to_string() + "\n"
+}

@@ -1,0 +1,86 @@
+//! Targets that run without being measured, for people who want to try them.
+
+use std::path::{Path, PathBuf};
+
+use super::run::launch;
+use super::shutdown::Shutdown;
+use super::{Access, SessionError, Stage, Watcher};
+use crate::target::Target;
+use crate::target_spec::TargetSpec;
+
+/// A target that runs.
+#[derive(Debug, Clone)]
+pub struct Up {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// Where its stores and what runs beside it are: variables of its environment.
+    pub env: Vec<(String, String)>,
+    /// The file with its output.
+    pub log: Option<PathBuf>,
+}
+
+/// Starts `targets`, each with stores of its own, tells `ready` of them, and stops them at an interrupt. Their output goes
+/// to `folder`.
+///
+/// # Errors
+/// When one does not start, or ends by itself. What was started is stopped.
+pub async fn up(
+    stage: &Stage,
+    targets: &[TargetSpec],
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+    ready: impl FnOnce(&[Up]),
+) -> Result<(), SessionError> {
+    let access = Access::default();
+    let mut running = Vec::new();
+    for spec in targets {
+        let launched = launch(stage, spec, &access, folder, shutdown, watch);
+        running.push((spec, launched.await?));
+    }
+    let described = running
+        .iter()
+        .map(|(spec, (target, _))| describe(spec, target));
+    ready(&described.collect::<Vec<_>>());
+    let ended = async {
+        let ends = running.iter().map(|(spec, (target, _))| {
+            Box::pin(async {
+                target.ended().await;
+                spec.name.clone()
+            })
+        });
+        first(ends.collect()).await
+    };
+    let gone = tokio::select! {
+        () = shutdown.requested() => None,
+        name = ended => Some(name),
+    };
+    for (spec, (target, lease)) in running {
+        target.stop().await?;
+        stage.release(spec, lease).await?;
+    }
+    gone.map_or(Ok(()), |name| Err(SessionError::Gone(name)))
+}
+
+fn describe(spec: &TargetSpec, target: &Target) -> Up {
+    Up {
+        name: spec.name.clone(),
+        url: target.url().to_string(),
+        env: target.env().to_vec(),
+        log: target.log().map(Into::into),
+    }
+}
+
+/// What the first of `futures` to end comes to.
+async fn first<T>(mut futures: Vec<impl Future<Output = T> + Unpin>) -> T {
+    std::future::poll_fn(|context| {
+        let mut polled = futures
+            .iter_mut()
+            .map(|future| std::pin::Pin::new(future).poll(context));
+        let ready = polled.find(std::task::Poll::is_ready);
+        ready.unwrap_or(std::task::Poll::Pending)
+    })
+    .await
+}

@@ -1,0 +1,74 @@
+//! What runs beside a target.
+
+use std::path::Path;
+
+use super::command::{self, Process};
+use super::{Launch, TargetError, stop};
+use crate::target_spec::{Ready, Stop, TargetKind, TargetSpec};
+
+/// Processes that a target needs, each on a port of its own. Dropping them kills their process groups.
+#[derive(Debug, Default)]
+pub struct Companions(Vec<Running>);
+
+#[derive(Debug)]
+struct Running {
+    name: String,
+    /// The variable that tells the target where it is.
+    variable: String,
+    process: Process,
+}
+
+impl Companions {
+    /// Starts what runs beside `spec`, with `env` beside the target's own variables, and waits until each accepts
+    /// connections. What they print goes to files in `folder`.
+    ///
+    /// # Errors
+    /// Fails where one does not start, ends early or is not there in time, with the last lines of its log.
+    pub async fn launch(
+        spec: &TargetSpec,
+        env: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self, TargetError> {
+        let mut running = Vec::new();
+        for companion in &spec.beside {
+            let own = TargetSpec {
+                name: format!("{} beside {}", companion.variable, spec.name),
+                kind: TargetKind::Command(companion.command.clone()),
+                ready: Ready::default(),
+                stop: Stop::default(),
+                ..spec.clone()
+            };
+            let log = folder.join(format!("{}-{}.log", spec.name, companion.variable));
+            let launch = Launch {
+                env: env.to_vec(),
+                log: &log,
+                connect_to: &[],
+                beside: Self::default(),
+            };
+            running.push(Running {
+                process: command::launch(&own, &companion.command, &launch).await?,
+                name: own.name,
+                variable: companion.variable.clone(),
+            });
+        }
+        Ok(Self(running))
+    }
+
+    /// The variables that tell where they are.
+    pub(super) fn env(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.0.iter().map(|running| {
+            let url = format!("http://{}", running.process.address());
+            (running.variable.clone(), url)
+        })
+    }
+
+    /// Ends them all.
+    pub(super) async fn stop(self) -> Result<(), TargetError> {
+        let mut stopped = Ok(());
+        for running in self.0 {
+            let exit = stop(running.name, running.process).await;
+            stopped = stopped.and(exit.map(|_| ()));
+        }
+        stopped
+    }
+}

@@ -1,0 +1,107 @@
+//! `tailmark services`, and what runs beside a target, from outside.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use support::Tool;
+
+/// Targets that are oracles; what runs beside one is another. `command` is the command of the target, `flag` names the
+/// port to what runs beside it.
+fn targets(tool: &Tool, command: &str, flag: &str) {
+    let tailmark = env!("CARGO_BIN_EXE_tailmark");
+    tool.write(
+        "targets.yaml",
+        &format!(
+            "tailmark: 1\ntargets:\n  shop:\n    command: {command}\n    beside: {{ UPSTREAM_URL: \"{tailmark} oracle {flag} {{port}}\" }}\n  other: {{ command: \"{tailmark} oracle --port {{port}}\" }}\n  elsewhere: {{ url: \"http://127.0.0.1:1\" }}\n"
+        ),
+    );
+}
+
+/// A command that serves only where it was told of an upstream.
+fn told() -> String {
+    let tailmark = env!("CARGO_BIN_EXE_tailmark");
+    format!("sh -c 'test -n \"$UPSTREAM_URL\" && exec {tailmark} oracle --port $PORT'")
+}
+
+fn accepts(url: &str) -> bool {
+    TcpStream::connect(url.strip_prefix("http://").unwrap().trim_end_matches('/')).is_ok()
+}
+
+/// Starts `services up` with `words`, and what it says first of the services.
+fn up(tool: &Tool, words: &[&str]) -> (Child, Value) {
+    let words = [&["services", "up", "--json"], words].concat();
+    let mut child = tool.command(&words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let said = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+    (child, said)
+}
+
+#[test]
+fn services_run_until_they_are_interrupted() {
+    let tool = Tool::new();
+    targets(&tool, &told(), "--port");
+    let (mut child, said) = up(&tool, &[]);
+    let services = said["services"].as_array().unwrap();
+    let names: Vec<_> = services.iter().map(|up| up["name"].clone()).collect();
+    assert_eq!(names, ["shop", "other"], "what runs already is left alone");
+    let urls = [
+        &services[0]["url"],
+        &services[1]["url"],
+        &services[0]["env"]["UPSTREAM_URL"],
+    ];
+    let urls = urls.map(|url| url.as_str().unwrap());
+    assert!(urls.iter().all(|url| accepts(url)), "{said}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!urls.iter().any(|url| accepts(url)), "all are stopped");
+}
+
+#[test]
+fn what_cannot_be_up_is_said() {
+    let tool = Tool::new();
+    let none = tool.run(&["services", "up"]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.err.contains("no targets.yaml here"), "{}", none.err);
+    targets(&tool, "\"true\"", "--port");
+    for (name, words) in [
+        ("elsewhere", "error: `elsewhere` runs already"),
+        ("shop", "error: shop ended before it was ready"),
+        ("shpo", "did you mean `shop`?"),
+    ] {
+        let ran = tool.run(&["services", "up", name]);
+        assert_eq!(ran.code, Some(2), "{name}");
+        assert!(ran.err.contains(words), "{}", ran.err);
+    }
+    let (mut child, said) = up(&tool, &["other"]);
+    assert_eq!(said["services"][0]["name"], "other");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_runs_beside_a_target_runs_while_it_is_measured() {
+    let tool = Tool::new();
+    targets(&tool, &told(), "--port");
+    tool.write(
+        "s.yaml",
+        "tailmark: 1\nflows: { f: { steps: [get: /] } }\nphases: [{ name: p, rate: 100/s, for: 1s }]\n",
+    );
+    let ran = tool.run(&["run", "s.yaml", "--target", "shop", "--json", "--no-save"]);
+    let record: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    assert_eq!(record["total"]["outcomes"]["ok"], 100, "{}", ran.err);
+    targets(&tool, &told(), "--prot");
+    let ran = tool.run(&["run", "s.yaml", "--target", "shop", "--no-save"]);
+    assert_eq!(ran.code, Some(2));
+    let words = "error: UPSTREAM_URL beside shop ended before it was ready";
+    assert!(ran.err.contains(words), "{}", ran.err);
+    assert!(ran.err.contains("--prot"), "its last lines: {}", ran.err);
+}
