@@ -96,6 +96,8 @@ pub struct TargetIdentity {
     pub executable: Option<String>,
     /// The revision of the sources in its folder, with `-dirty` where they were changed.
     pub revision: Option<String>,
+    /// How it is set, by its own account.
+    pub settings: BTreeMap<String, String>,
     /// How it ended, where tailmark started it.
     pub exit: Option<String>,
 }

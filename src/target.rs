@@ -60,6 +60,7 @@ impl Target {
             TargetKind::Command(command) => {
                 launch.env.extend(launch.beside.env());
                 let revision = identity::revision(&spec.folder).await;
+                let settings = tools::settings(spec, &launch.env, launch.log).await?;
                 let process = command::launch(spec, command, &launch).await?;
                 let address = process.address();
                 let url =
@@ -78,6 +79,7 @@ impl Target {
                     process: Some((process.pid(), program.name)),
                     executable: program.sha256,
                     revision,
+                    settings,
                     exit: None,
                 };
                 Ok(Target {
@@ -303,7 +305,7 @@ pub enum TargetError {
     Tool {
         /// The target.
         name: String,
-        /// `build`, `seed` or `audit`.
+        /// `build`, `seed`, `audit` or `describe`.
         what: &'static str,
         /// The command.
         command: String,

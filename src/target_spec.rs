@@ -88,6 +88,8 @@ pub struct TargetSpec {
     pub seed: Option<CommandLine>,
     /// Asks its database after an arm whether all is well.
     pub audit: Option<CommandLine>,
+    /// Says how it is set.
+    pub describe: Option<CommandLine>,
     /// Environment variables of its commands, in order.
     pub env: Vec<(String, String)>,
     /// What runs beside each launch of it.

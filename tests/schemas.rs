@@ -261,10 +261,12 @@ fn places(document: &Value) -> Vec<String> {
     found
 }
 
-/// Whether a place lies in an object whose keys are data: statuses, settings of stores, facts of an audit.
+/// Whether a place lies in an object whose keys are data: statuses, settings of targets and stores, facts of an audit.
 fn is_map(place: &str) -> bool {
     let parent = place.rsplit('/').nth(1);
-    ["statuses", "stores", "facts"].map(Some).contains(&parent)
+    ["statuses", "stores", "facts", "settings"]
+        .map(Some)
+        .contains(&parent)
 }
 
 fn without_numbers(place: &str) -> String {

@@ -105,3 +105,35 @@ fn what_runs_beside_a_target_runs_while_it_is_measured() {
     assert!(ran.err.contains(words), "{}", ran.err);
     assert!(ran.err.contains("--prot"), "its last lines: {}", ran.err);
 }
+
+#[test]
+fn how_a_target_says_that_it_is_set_is_in_the_record() {
+    let tool = Tool::new();
+    let tailmark = env!("CARGO_BIN_EXE_tailmark");
+    let targets = |printed: &str| {
+        tool.write(
+            "targets.yaml",
+            &format!(
+                "tailmark: 1\ntargets: {{ shop: {{ command: \"{tailmark} oracle --port {{port}}\", describe: \"echo {printed}\" }} }}\n"
+            ),
+        );
+    };
+    tool.write(
+        "s.yaml",
+        "tailmark: 1\nflows: { f: { steps: [get: /] } }\nphases: [{ name: p, rate: 100/s, for: 100ms }]\n",
+    );
+    let words = ["run", "s.yaml", "--target", "shop", "--json", "--no-save"];
+    targets("'{\\\"workers\\\":2,\\\"profile\\\":\\\"tuned\\\"}'");
+    let ran = tool.run(&words);
+    let record: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let settings = &record["target"]["identity"]["settings"];
+    assert_eq!(
+        *settings,
+        serde_json::json!({"profile": "tuned", "workers": "2"})
+    );
+    targets("nothing");
+    let ran = tool.run(&words);
+    assert_eq!(ran.code, Some(2));
+    let words = "error: shop: describe `echo nothing` failed: its output is no JSON object";
+    assert!(ran.err.contains(words), "{}", ran.err);
+}

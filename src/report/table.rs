@@ -492,6 +492,11 @@ fn environment(record: &RunRecord, page: &mut Page) {
             .map(|digest| format!("sha256 {digest}")),
     ];
     page.labelled("identity", &[&listed(identity)]);
+    let settings = target.settings.iter();
+    let settings = listed(settings.map(|(name, value)| Some(format!("{name} {value}"))));
+    if !settings.is_empty() {
+        page.labelled("settings", &[&settings]);
+    }
     let ScenarioIdentity { seed, digest, .. } = &record.scenario;
     page.labelled("scenario", &[&format!("seed {seed} · sha256 {digest}")]);
 }

@@ -328,6 +328,9 @@ pub(crate) fn target(name: &str) -> TargetIdentity {
         process: Some((4242, format!("{name}-service"))),
         executable: Some("9f".repeat(32)),
         revision: Some("4bc29b4-dirty".into()),
+        settings: [("framework", name), ("workers", "2")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
         exit: Some("exit status 0".into()),
     }
 }

@@ -32,6 +32,7 @@ impl Case {
             build: None,
             seed: None,
             audit: None,
+            describe: None,
             env: Vec::new(),
             beside: Vec::new(),
         };

@@ -1,5 +1,6 @@
 //! The commands around a target: build, seed, audit.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -22,10 +23,10 @@ const BUILD_WITHIN: Duration = Duration::from_secs(60 * 60);
 const SEED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// An audit asks a few aggregates, and a round of a comparison waits for it.
-const AUDIT_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// The longest answer of an audit that is read: thousands of facts.
-const AUDIT_OUTPUT: u64 = 1 << 20;
+/// The longest answer that is read: thousands of facts.
+const ANSWER_BYTES: u64 = 1 << 20;
 
 /// How a tool is ended that takes too long, or that nobody waits for any more.
 const ESCALATION: &[Step] = &[(Signal::TERM, Duration::from_secs(5))];
@@ -75,6 +76,35 @@ pub async fn run_seed(
     tool.succeed(&mut command, SEED_WITHIN).await
 }
 
+/// How the target says that it is set, if it has a command that says so; its other output goes to `log`.
+///
+/// # Errors
+/// Fails where the command does not start, takes over 30 s, does not succeed, or does not print a JSON object.
+pub(super) async fn settings(
+    spec: &TargetSpec,
+    env: &[(String, String)],
+    log: &Path,
+) -> Result<BTreeMap<String, String>, TargetError> {
+    let Some(describe) = &spec.describe else {
+        return Ok(BTreeMap::new());
+    };
+    let tool = Tool {
+        spec,
+        what: "describe",
+        command: describe,
+        log: Some(log),
+    };
+    let mut output = tool.prepared(tempfile::tempfile())?;
+    let mut command = prepare(describe, &spec.folder, &[&spec.env, env]);
+    command
+        .stderr(tool.prepared(File::create(log))?)
+        .stdout(tool.prepared(output.try_clone())?);
+    tool.succeed(&mut command, ANSWER_WITHIN).await?;
+    let answer = tool.answer(&mut output)?;
+    let settings = wire::settings(&answer);
+    settings.map_err(|error| tool.failed(format!("its output is no JSON object: {error}")))
+}
+
 /// See [`super::Target::audit`]. Both ends are files, so that no pipe can fill up.
 pub(super) async fn run_audit(
     spec: &TargetSpec,
@@ -103,13 +133,8 @@ pub(super) async fn run_audit(
     if let Some(log) = log {
         command.stderr(tool.prepared(OpenOptions::new().append(true).create(true).open(log))?);
     }
-    let status = tool.run(&mut command, AUDIT_WITHIN).await?;
-    let mut answer = Vec::new();
-    tool.prepared(
-        output
-            .rewind()
-            .and_then(|()| output.take(AUDIT_OUTPUT).read_to_end(&mut answer)),
-    )?;
+    let status = tool.run(&mut command, ANSWER_WITHIN).await?;
+    let answer = tool.answer(&mut output)?;
     let found = wire::audit(&answer).map_err(|error| {
         tool.failed(format!(
             "{status}, and its output is not {{\"ok\":…,\"facts\":{{…}}}}: {error}"
@@ -156,6 +181,17 @@ impl Tool<'_> {
             Ok(ended) => self.prepared(ended).map(|()| status),
             Err(_) => Err(self.failed(format!("it took over {}", in_words(within)))),
         }
+    }
+
+    /// What was written to `output`.
+    fn answer(&self, output: &mut File) -> Result<Vec<u8>, TargetError> {
+        let mut answer = Vec::new();
+        self.prepared(
+            output
+                .rewind()
+                .and_then(|()| output.take(ANSWER_BYTES).read_to_end(&mut answer)),
+        )?;
+        Ok(answer)
     }
 
     fn prepared<T>(&self, result: io::Result<T>) -> Result<T, TargetError> {

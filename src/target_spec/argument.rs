@@ -106,6 +106,7 @@ impl TargetSpec {
             build: None,
             seed: None,
             audit: None,
+            describe: None,
             env: Vec::new(),
             beside: Vec::new(),
         }

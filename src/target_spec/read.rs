@@ -13,7 +13,8 @@ use crate::document::{Fields, Keys, Kind, Node, Walk};
 const FILE_KEYS: Keys = Keys::new(&["tailmark", "targets"], &[]).with_extensions();
 const TARGET_KEYS: Keys = Keys::new(
     &[
-        "command", "url", "build", "ready", "stop", "stores", "seed", "audit", "env", "beside",
+        "command", "url", "build", "ready", "stop", "stores", "seed", "audit", "describe", "env",
+        "beside",
     ],
     &["image", "port", "args", "limits", "prepare", "watch"],
 );
@@ -21,8 +22,8 @@ const READY_KEYS: Keys = Keys::new(&["path", "within"], &[]);
 const STOP_KEYS: Keys = Keys::new(&["signal", "within"], &[]);
 
 /// What a target that runs already has no use for: tailmark neither starts nor stops it.
-const COMMAND_ONLY: [&str; 8] = [
-    "build", "ready", "stop", "stores", "seed", "audit", "env", "beside",
+const COMMAND_ONLY: [&str; 9] = [
+    "build", "ready", "stop", "stores", "seed", "audit", "describe", "env", "beside",
 ];
 
 /// How long starting or stopping may take at most: ten minutes, beyond which a person would have looked.
@@ -66,8 +67,8 @@ fn target<'d>(
         Some(node) => stores(walk, node),
         None => Some(Stores::default()),
     };
-    let [build, seed, audit] =
-        ["build", "seed", "audit"].map(|key| side_command(walk, fields, key));
+    let [build, seed, audit, describe] =
+        ["build", "seed", "audit", "describe"].map(|key| side_command(walk, fields, key));
     let env = env(walk, fields, stores.unwrap_or_default());
     let beside = beside(walk, fields, stores.unwrap_or_default());
     Some(TargetSpec {
@@ -80,6 +81,7 @@ fn target<'d>(
         build: build?,
         seed: seed?,
         audit: audit?,
+        describe: describe?,
         env: env?,
         beside: beside?,
     })

@@ -6,7 +6,7 @@ use crate::compare::{ArmRound, Comparison, Metric};
 use crate::report::Options;
 use crate::report::figures::{TimeUnit, UNKNOWN, change, rate, span};
 use crate::report::layout::{Column, Grid, Page};
-use crate::run_record::Audit;
+use crate::run_record::{Audit, TargetIdentity};
 use crate::stats::{Spread, fewest_per_round};
 use crate::units::{Quantile, mib, thousands, three_digits};
 
@@ -17,6 +17,7 @@ pub fn compare(comparison: &Comparison, options: &Options) -> String {
     let mut page = Page::new(options.width, options.color);
     view.title(&mut page);
     view.grid(&mut page);
+    view.settings(&mut page);
     view.notes(&mut page);
     view.integrity(&mut page);
     view.validity(&mut page);
@@ -193,6 +194,34 @@ impl<'a> View<'a> {
     }
 
     /// What is to be minded when reading the figures.
+    /// In what the targets differ by their own account, and in how much they do not.
+    fn settings(&self, page: &mut Page) {
+        let targets = self.comparison.targets();
+        let names: BTreeSet<&String> = targets
+            .iter()
+            .flat_map(|target| target.settings.keys())
+            .collect();
+        let values = |name: &String| {
+            let of =
+                |target: &'a TargetIdentity| target.settings.get(name).map_or("–", String::as_str);
+            targets.iter().map(of).collect::<Vec<_>>()
+        };
+        let differ = |name: &&&String| values(name).windows(2).any(|pair| pair[0] != pair[1]);
+        let different: Vec<String> = (names.iter().filter(differ))
+            .map(|name| format!("{name} {}", values(name).join(" | ")))
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        let alike = match names.len() - different.len() {
+            0 => None,
+            1 => Some("1 other is equal".to_owned()),
+            count => Some(format!("{count} others are equal")),
+        };
+        let facts: Vec<String> = different.into_iter().chain(alike).collect();
+        page.labelled("settings", &[&facts.join(" · ")]);
+    }
+
     fn notes(&self, page: &mut Page) {
         let comparison = self.comparison;
         let memory: BTreeSet<String> = self

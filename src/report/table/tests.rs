@@ -462,6 +462,7 @@ fn failures_and_lower_bounds() {
       machine    Example CPU · 2 cores · 24,576.0 MiB of memory · Linux 6.1.0 · tailmark 0.1.0
       identity   http://127.0.0.1:8080 · target/release/axum-service --port 8080 · revision 4bc29b4-dirty · sha256
                  9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f
+      settings   framework axum · workers 2
       scenario   seed 1 · sha256 a40f806c7f9fabec3955f5561830f5ba10b3987b3fe65690a57703330b8c6e1c
     ");
 }
@@ -644,6 +645,7 @@ fn two_arms_side_by_side() {
       CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
       start to ready ms       3.21                 3.21                 ±0.0 %
       failed                  0 of 14,400          0 of 14,400
+      settings   framework axum | actix · 1 other is equal
       memory     RSS, /proc statm; peak from the kernel (VmHWM)
       note       p99.9 is of all rounds together: a round needs 20,000 requests to be compared by it
       integrity  axum, actix: 6 of 6 audits ok: balances unchanged · keys 111…116 · transfers 111…116
@@ -663,6 +665,7 @@ fn two_arms_side_by_side() {
       CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
       start to ready ms       3.21                 3.21                 ±0.0 %
       failed                  0 of 14,400          0 of 14,400
+      settings   framework axum | actix · 1 other is equal
       memory     RSS, /proc statm; peak from the kernel (VmHWM)
       note       p99.9 is of all rounds together: a round needs 20,000 requests to
                  be compared by it
@@ -689,6 +692,7 @@ fn two_arms_side_by_side() {
       CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
       start to ready ms       3.21                 3.21                 ±0.0 %
       failed                  0 of 14,400          0 of 14,400
+      settings   framework axum | actix · 1 other is equal
       memory     RSS, /proc statm; peak from the kernel (VmHWM)
       note       p99.9 is of all rounds together: a round needs 20,000 requests to be compared by it
       integrity  axum, actix: 6 of 6 audits ok: balances unchanged · keys 111…116 · transfers 111…116
@@ -735,6 +739,7 @@ fn long_names_are_lettered() {
       CPU ms/1,000 requests   64.0  62.9…65.0      59.8  58.8…60.8      −6.5 %
       start to ready ms       3.21                 3.21                 ±0.0 %
       failed                  0 of 14,400          0 of 14,400
+      settings   framework axum | actix · 1 other is equal
       memory     RSS, /proc statm; peak from the kernel (VmHWM)
       note       p99.9 is of all rounds together: a round needs 20,000 requests to
                  be compared by it
@@ -781,6 +786,7 @@ fn void_rounds_failures_and_data_that_are_wrong() {
       CPU ms/1,000 requests   171          171           ±0.0 %
       start to ready ms       3.21         3.21          ±0.0 %
       failed                  0 of 4,800   80 of 4,800
+      settings   framework axum | actix · 1 other is equal
       note       p99.9 is of all rounds together: a round needs 20,000 requests to be compared by it
       note       ∞: a request that is not ok counts as infinitely slow, and so many were not
       integrity  axum: 3 of 3 audits ok: balances unchanged · keys 100 · transfers 100

@@ -40,6 +40,8 @@ struct WireIdentity {
     process_name: Option<String>,
     executable_sha256: Option<String>,
     revision: Option<String>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,6 +119,7 @@ impl WireTarget {
                 process_name: target.process.as_ref().map(|(_, name)| name.clone()),
                 executable_sha256: target.executable.clone(),
                 revision: target.revision.clone(),
+                settings: target.settings.clone(),
             },
             exit: target.exit.clone(),
         }
@@ -132,6 +135,7 @@ impl WireTarget {
             process: identity.process_id.zip(identity.process_name),
             executable: identity.executable_sha256,
             revision: identity.revision,
+            settings: identity.settings,
             exit: self.exit,
         }
     }
