@@ -11,6 +11,7 @@
 
 mod binaries;
 mod given;
+mod outage;
 mod postgres;
 mod redis;
 mod server;
@@ -27,6 +28,7 @@ use tempfile::TempDir;
 
 use self::binaries::Account;
 pub use self::given::Given;
+pub use self::outage::Server;
 use self::postgres::Postgres;
 use self::redis::Redis;
 
@@ -315,6 +317,9 @@ pub enum StoresError {
         #[source]
         source: ::redis::RedisError,
     },
+    /// A given server was to be stopped.
+    #[error("{0} was given by URL: it is not ours to stop")]
+    NotOurs(&'static str),
     /// All of Redis's databases are lent.
     #[error("all 16 Redis databases are in use; release a lease first")]
     RedisExhausted,

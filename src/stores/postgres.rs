@@ -13,8 +13,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::given::ServerUrl;
+use super::server::{Daemon, Recipe};
 use super::{Content, Durability, Place, StoresError, binaries, server};
-use crate::child::{Guarded, Step, last_lines};
+use crate::child::{Step, last_lines};
 
 /// What must be found in one folder.
 pub(super) const PROGRAMS: &[&str] = &["postgres", "initdb"];
@@ -46,7 +47,7 @@ const RECORDED: &str = "'server_version', 'fsync', 'synchronous_commit', 'full_p
 #[derive(Debug)]
 pub(super) struct Postgres {
     /// `None` for a given server.
-    daemon: Option<Guarded>,
+    daemon: Option<Daemon>,
     server: ServerUrl,
     /// The database from which others are made and dropped.
     admin: Config,
@@ -86,14 +87,12 @@ impl Postgres {
         let data = place.folder.join("postgres");
         initdb(&programs, place, &data, &password).await?;
         let url = |port| server_url(&password, port).database("postgres");
-        let (daemon, port) = server::start(
-            "PostgreSQL",
-            place,
-            ESCALATION,
-            |port| postgres(&programs, &data, durability, port),
-            async |port| connect(&config(&url(port))?).await.map(drop),
-        )
-        .await?;
+        let recipe = Recipe::new("PostgreSQL", place, ESCALATION, move |port| {
+            postgres(&programs, &data, durability, port)
+        });
+        let ping = async |port| connect(&config(&url(port))?).await.map(drop);
+        let daemon = recipe.start(ping).await?;
+        let port = daemon.port;
         let admin = config(&url(port)).map_err(doing("read our own URL"))?;
         Ok(Postgres::over(
             Some(daemon),
@@ -135,7 +134,7 @@ impl Postgres {
         ))
     }
 
-    fn over(daemon: Option<Guarded>, server: ServerUrl, admin: Config, prefix: String) -> Postgres {
+    fn over(daemon: Option<Daemon>, server: ServerUrl, admin: Config, prefix: String) -> Postgres {
         Postgres {
             daemon,
             server,
@@ -235,11 +234,9 @@ impl Postgres {
     /// Ends a private server; on a given one, drops what we made. Blocks.
     pub(super) fn stop(&mut self) -> Result<(), StoresError> {
         if let Some(daemon) = &mut self.daemon {
-            let stopped = daemon
-                .stop()
-                .map_err(|source| StoresError::files("stop", Path::new("PostgreSQL"), source));
+            let stopped = daemon.stop();
             self.state().made.clear();
-            return stopped.map(drop);
+            return stopped;
         }
         let made = std::mem::take(&mut self.state().made);
         if made.is_empty() {
@@ -252,9 +249,32 @@ impl Postgres {
             .unwrap_or(Ok(()))
     }
 
+    /// The server, where it is ours.
+    pub(super) fn daemon(&self) -> Option<&Daemon> {
+        self.daemon.as_ref()
+    }
+
+    /// The server, where it is ours.
+    pub(super) fn daemon_mut(&mut self) -> Option<&mut Daemon> {
+        self.daemon.as_mut()
+    }
+
+    /// Starts a private server again, after its end; there when it answers.
+    pub(super) async fn restart(&mut self) -> Result<(), StoresError> {
+        let admin = self.admin.clone();
+        match &mut self.daemon {
+            Some(daemon) => {
+                daemon
+                    .restart(async |_| connect(&admin).await.map(drop))
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn pid(&self) -> Option<u32> {
-        self.daemon.as_ref().map(Guarded::pid)
+        self.daemon.as_ref().map(Daemon::pid)
     }
 
     async fn connect(&self) -> Result<Client, StoresError> {

@@ -10,8 +10,9 @@ use redis::{AsyncConnectionConfig, Client, RedisError};
 use rustix::process::Signal;
 
 use super::given::ServerUrl;
+use super::server::{Daemon, Recipe};
 use super::{Place, StoresError, binaries, server};
-use crate::child::{Guarded, Step};
+use crate::child::Step;
 
 /// Redis's default number of databases, which a given server has too.
 const DATABASES: usize = 16;
@@ -26,7 +27,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Redis {
     /// `None` for a given server.
-    daemon: Option<Guarded>,
+    daemon: Option<Daemon>,
     server: ServerUrl,
     lent: Mutex<Turn>,
 }
@@ -58,18 +59,14 @@ impl Redis {
         // In a file, because every account of the machine can read a command line.
         let settings = place.folder.join("redis.conf");
         server::write_private(&settings, &configuration(place.folder, &password), place)?;
-        let (daemon, port) = server::start(
-            "Redis",
-            place,
-            ESCALATION,
-            |port| {
-                let mut command = Command::new(&program);
-                command.arg(&settings).arg("--port").arg(port.to_string());
-                command
-            },
-            async |port| ping(&server_url(&password, port).database(0)).await,
-        )
-        .await?;
+        let recipe = Recipe::new("Redis", place, ESCALATION, move |port| {
+            let mut command = Command::new(&program);
+            command.arg(&settings).arg("--port").arg(port.to_string());
+            command
+        });
+        let ping = async |port| ping(&server_url(&password, port).database(0)).await;
+        let daemon = recipe.start(ping).await?;
+        let port = daemon.port;
         Ok(Redis {
             daemon: Some(daemon),
             server: server_url(&password, port),
@@ -172,17 +169,33 @@ impl Redis {
     /// Ends a private server. A given one keeps nothing of ours beyond what an unreleased lease wrote. Blocks.
     pub(super) fn stop(&mut self) -> Result<(), StoresError> {
         match &mut self.daemon {
-            Some(daemon) => daemon
-                .stop()
-                .map(drop)
-                .map_err(|source| StoresError::files("stop", Path::new("Redis"), source)),
+            Some(daemon) => daemon.stop(),
+            None => Ok(()),
+        }
+    }
+
+    /// The server, where it is ours.
+    pub(super) fn daemon(&self) -> Option<&Daemon> {
+        self.daemon.as_ref()
+    }
+
+    /// The server, where it is ours.
+    pub(super) fn daemon_mut(&mut self) -> Option<&mut Daemon> {
+        self.daemon.as_mut()
+    }
+
+    /// Starts a private server again, after its end; there when it answers.
+    pub(super) async fn restart(&mut self) -> Result<(), StoresError> {
+        let url = self.server.database(0);
+        match &mut self.daemon {
+            Some(daemon) => daemon.restart(async |_| ping(&url).await).await,
             None => Ok(()),
         }
     }
 
     #[cfg(test)]
     pub(super) fn pid(&self) -> Option<u32> {
-        self.daemon.as_ref().map(Guarded::pid)
+        self.daemon.as_ref().map(Daemon::pid)
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {

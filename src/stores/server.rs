@@ -1,12 +1,16 @@
-//! Starting a private server on a free port, and waiting until it answers.
+//! A private server: started on a free port, awaited until it answers, and its end; and what tests do to it meanwhile.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use procfs::process::all_processes;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::binaries::Account;
 use super::{Place, StoresError};
 use crate::child::{Guarded, Step, last_lines};
 
@@ -26,36 +30,186 @@ const PORTS_TRIED: u32 = 5;
 /// How many of a server's last lines an error carries.
 const LOG_LINES: usize = 10;
 
-/// Starts the server `name` on a free port, its output going to `NAME.log` in the folder of `place`, and returns it with
-/// its port once `ping` succeeded.
-pub(super) async fn start<E: std::fmt::Display>(
+/// How long a server that was killed may take to start again: what is left of it holds its port and its shared memory.
+const RESTART_WITHIN: Duration = Duration::from_secs(20);
+
+/// A private server that runs. Dropping it stops it.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    guarded: Guarded,
+    pub(super) port: u16,
+    recipe: Recipe,
+}
+
+/// How a server is started.
+pub(super) struct Recipe {
+    /// For messages and the log.
     name: &'static str,
-    place: Place<'_>,
-    escalation: &[Step],
-    command: impl Fn(u16) -> Command,
-    ping: impl AsyncFn(u16) -> Result<(), E>,
-) -> Result<(Guarded, u16), StoresError> {
-    let log = place.folder.join(format!("{name}.log"));
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let port = free_port().map_err(|source| {
-            StoresError::files("find a free port for", Path::new(name), source)
-        })?;
-        let mut command = command(port);
-        let server = spawn(&mut command, place, &log, escalation)?;
-        let Err(reason) = answers(&server, || ping(port)).await else {
-            return Ok((server, port));
-        };
-        let lines = last_lines(&log, LOG_LINES);
-        let taken = lines.iter().any(|line| line.contains("in use"));
-        if !taken || tries == PORTS_TRIED {
-            return Err(StoresError::Start {
-                server: name,
-                reason,
-                log: lines.join("\n"),
-            });
+    escalation: &'static [Step],
+    folder: PathBuf,
+    account: Option<Account>,
+    command: Box<dyn Fn(u16) -> Command + Send + Sync>,
+}
+
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recipe")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Recipe {
+    /// The server `name`, whose output goes to `NAME.log` in the folder of `place`; `command` starts it on a port.
+    pub(super) fn new(
+        name: &'static str,
+        place: Place<'_>,
+        escalation: &'static [Step],
+        command: impl Fn(u16) -> Command + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            escalation,
+            folder: place.folder.to_owned(),
+            account: place.account,
+            command: Box::new(command),
         }
+    }
+
+    /// Starts it on a free port; there once `ping` succeeded.
+    pub(super) async fn start<E: std::fmt::Display>(
+        self,
+        ping: impl AsyncFn(u16) -> Result<(), E>,
+    ) -> Result<Daemon, StoresError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let port = free_port().map_err(|source| {
+                StoresError::files("find a free port for", Path::new(self.name), source)
+            })?;
+            let failure = match self.start_on(port, &ping).await {
+                Ok(guarded) => {
+                    return Ok(Daemon {
+                        guarded,
+                        port,
+                        recipe: self,
+                    });
+                }
+                Err(failure) => failure,
+            };
+            let taken =
+                matches!(&failure, StoresError::Start { log, .. } if log.contains("in use"));
+            if !taken || tries == PORTS_TRIED {
+                return Err(failure);
+            }
+        }
+    }
+
+    async fn start_on<E: std::fmt::Display>(
+        &self,
+        port: u16,
+        ping: &impl AsyncFn(u16) -> Result<(), E>,
+    ) -> Result<Guarded, StoresError> {
+        let log = self.folder.join(format!("{}.log", self.name));
+        let place = Place {
+            folder: &self.folder,
+            account: self.account,
+            search: &[],
+        };
+        let guarded = spawn(&mut (self.command)(port), place, &log, self.escalation)?;
+        match answers(&guarded, || ping(port)).await {
+            Ok(()) => Ok(guarded),
+            Err(reason) => Err(StoresError::Start {
+                server: self.name,
+                reason,
+                log: last_lines(&log, LOG_LINES).join("\n"),
+            }),
+        }
+    }
+}
+
+impl Daemon {
+    /// Ends it.
+    pub(super) fn stop(&mut self) -> Result<(), StoresError> {
+        let stopped = self
+            .signal_all(Signal::CONT)
+            .and_then(|()| self.guarded.stop());
+        stopped
+            .map(drop)
+            .map_err(|source| self.failed("stop", source))
+    }
+
+    /// Stops it where it stands, with all its processes: it accepts connections, and says nothing.
+    pub(super) fn pause(&self) -> Result<(), StoresError> {
+        self.signal_all(Signal::STOP)
+            .map_err(|source| self.failed("pause", source))
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&self) -> Result<(), StoresError> {
+        self.signal_all(Signal::CONT)
+            .map_err(|source| self.failed("resume", source))
+    }
+
+    /// Kills it at once, with all its processes.
+    pub(super) fn kill(&mut self) -> Result<(), StoresError> {
+        let killed = self
+            .signal_all(Signal::KILL)
+            .and_then(|()| self.guarded.stop());
+        killed
+            .map(drop)
+            .map_err(|source| self.failed("kill", source))
+    }
+
+    /// Starts it again on the same port and the same data, after its end; there once `ping` succeeded.
+    pub(super) async fn restart<E: std::fmt::Display>(
+        &mut self,
+        ping: impl AsyncFn(u16) -> Result<(), E>,
+    ) -> Result<(), StoresError> {
+        let deadline = Instant::now() + RESTART_WITHIN;
+        loop {
+            match self.recipe.start_on(self.port, &ping).await {
+                Ok(guarded) => {
+                    self.guarded = guarded;
+                    return Ok(());
+                }
+                Err(failure) if Instant::now() >= deadline => return Err(failure),
+                Err(_) => tokio::time::sleep(LONGEST_PAUSE).await,
+            }
+        }
+    }
+
+    /// Sends `signal` to it and to its children, which may have sessions of their own; parents first, so that none is born
+    /// behind our back.
+    fn signal_all(&self, signal: Signal) -> io::Result<()> {
+        let id = self.guarded.pid();
+        let send = |id: u32| match i32::try_from(id).ok().and_then(Pid::from_raw) {
+            // What has ended has no need of it.
+            Some(pid) => match kill_process(pid, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+                Err(error) => Err(io::Error::from(error)),
+            },
+            None => Ok(()),
+        };
+        if self.guarded.is_dead()? {
+            return Ok(());
+        }
+        send(id)?;
+        let processes = all_processes().map_err(io::Error::other)?;
+        let children = processes.flatten().filter_map(|process| {
+            let stat = process.stat().ok()?;
+            (stat.ppid.unsigned_abs() == id).then_some(stat.pid.unsigned_abs())
+        });
+        children.collect::<Vec<_>>().into_iter().try_for_each(send)
+    }
+
+    fn failed(&self, doing: &str, source: io::Error) -> StoresError {
+        StoresError::files(doing, Path::new(self.recipe.name), source)
+    }
+
+    #[cfg(test)]
+    pub(super) fn pid(&self) -> u32 {
+        self.guarded.pid()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::redis::AsyncCommands;
 use tokio_postgres::{Client, NoTls};
@@ -378,4 +379,43 @@ async fn a_server_that_ends_at_once_is_quoted() {
         error.to_string(),
         "Redis did not start: it ended; its last lines:\ncannot allocate the moon"
     );
+}
+
+#[tokio::test]
+async fn servers_are_paused_killed_and_started_again_with_what_they_had() {
+    let mut stores = Stores::start(options()).await.unwrap();
+    let lease = stores.empty().await.unwrap();
+    let make = "CREATE TABLE t (name text); INSERT INTO t VALUES ('kept')";
+    sql(&lease).await.batch_execute(make).await.unwrap();
+    let silence = Duration::from_millis(300);
+    for server in [Server::Postgres, Server::Redis] {
+        stores.pause(server).unwrap();
+        let asked = async {
+            match server {
+                Server::Postgres => drop(names(&lease).await),
+                Server::Redis => {
+                    let _: String = ::redis::cmd("PING")
+                        .query_async(&mut redis_of(&lease).await)
+                        .await
+                        .unwrap();
+                }
+            }
+        };
+        let asked = tokio::time::timeout(silence, asked).await;
+        assert!(asked.is_err(), "{server:?} says nothing");
+        stores.resume(server).unwrap();
+    }
+    assert_eq!(names(&lease).await, ["kept"]);
+    for server in [Server::Postgres, Server::Redis] {
+        stores.kill(server).unwrap();
+        stores.restart(server).await.unwrap();
+    }
+    assert_eq!(names(&lease).await, ["kept"]);
+    let mut redis = redis_of(&lease).await;
+    let () = redis.set("k", 1).await.unwrap();
+    // Paused servers are stopped all the same.
+    stores.pause(Server::Redis).unwrap();
+    let traces = Traces::of(&stores);
+    stores.stop().await.unwrap();
+    traces.assert_gone();
 }
