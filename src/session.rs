@@ -23,7 +23,8 @@ use crate::machine::{self, Confined};
 use crate::placement::{CpuList, Parts, Pin, PinError, Placement};
 use crate::probe::ProbeError;
 use crate::scenario::{SelectError, Unfilled};
-use crate::stores::{Durability, Lease, Options, Stores, StoresError};
+pub use crate::stores::Durability;
+use crate::stores::{Lease, Options, Stores, StoresError};
 use crate::target::TargetError;
 use crate::target_spec::{CommandLine, ConnectTo, TargetSpec};
 use calls::NotAsExpected;
@@ -33,6 +34,15 @@ use verify::VerifyError;
 
 /// Told of what happens.
 pub type Watcher<'a> = &'a mut dyn FnMut(Event<'_>);
+
+/// How a stage is set.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Which CPUs everything keeps to; any where nothing is said.
+    pub placement: Option<Placement>,
+    /// What a private PostgreSQL promises.
+    pub durability: Durability,
+}
 
 /// What stands for a whole command: stores, seeded once, from which every launch gets its own.
 #[derive(Debug, Default)]
@@ -138,19 +148,19 @@ pub enum SessionError {
 
 impl Stage {
     /// Starts the stores that `targets` need and seeds them; what the seeding prints goes to `folder`. Everything that is
-    /// started on the stage keeps to the CPUs of `placement`, where that says any.
+    /// started on the stage keeps to the CPUs of `terms`, where they say any.
     ///
     /// # Errors
     /// When a store cannot be started or seeded, or at an interrupt; what had been started is stopped.
     pub async fn set(
         targets: &[TargetSpec],
-        placement: Option<Placement>,
+        terms: Terms,
         folder: &Path,
         shutdown: &Shutdown,
         watch: Watcher<'_>,
     ) -> Result<Self, SessionError> {
         let mut stage = Self {
-            placement,
+            placement: terms.placement,
             ..Self::default()
         };
         let _confined = stage.confine(|placement| &placement.stores)?;
@@ -164,7 +174,7 @@ impl Stage {
             let options = Options {
                 postgres: seeding.postgres,
                 redis: seeding.redis,
-                ..Options::of_this_machine(Durability::default())
+                ..Options::of_this_machine(terms.durability)
             };
             let stores = shutdown.unless_requested(Stores::start(options)).await??;
             if seeding.seed.is_some() {

@@ -17,6 +17,7 @@ use clap::{
 use super::access::AccessArgs;
 use crate::placement::{Pin, PinError};
 use crate::scenario::Phase;
+use crate::session::Durability;
 use crate::units::{Rate, parse_duration};
 
 pub(super) use services::{ServicesArgs, ServicesCommand, UpArgs};
@@ -106,13 +107,17 @@ pub(super) struct Common {
     pub(super) color: Color,
 }
 
-/// Where things run, and how closely they are watched.
+/// Where things run, on which terms, and how closely they are watched.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Placing {
     /// CPUs of the generator, of targets that tailmark starts, and of their stores, such as 0:1-2:3; auto sets them
     /// apart from four cores up
     #[arg(long, value_name = "auto|none|G:T:S", default_value = "auto", value_parser = pin)]
     pub(super) pin: Pin,
+    /// What a private PostgreSQL promises: relaxed may lose the last moments before a crash, strict loses nothing
+    /// that was committed
+    #[arg(long, value_name = "HOW", default_value = "relaxed")]
+    pub(super) durability: DurabilityWord,
     /// Memory readings per second
     #[arg(long, value_name = "HZ", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) sample_hz: u32,
@@ -146,6 +151,24 @@ pub(super) enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// What a private PostgreSQL promises about a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DurabilityWord {
+    /// The last moments may be lost.
+    Relaxed,
+    /// Nothing is lost.
+    Strict,
+}
+
+impl From<DurabilityWord> for Durability {
+    fn from(word: DurabilityWord) -> Self {
+        match word {
+            DurabilityWord::Relaxed => Self::Relaxed,
+            DurabilityWord::Strict => Self::Strict,
+        }
+    }
 }
 
 /// How arrivals are spaced.

@@ -9,11 +9,10 @@ use super::stage::on_stage;
 use super::{Outcome, report};
 use crate::compare::Comparison;
 use crate::data;
-use crate::placement::Placement;
 use crate::session::rounds::{self, Request};
 use crate::session::run::check_limits;
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, Watcher, place};
+use crate::session::{Stage, Terms, Watcher, place};
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
@@ -23,12 +22,15 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     // Before anything is started: which phase, at which rate, and whether this machine allows it.
     request.plan()?;
     check_limits(&request.scenario, None)?;
-    let placement = place(&args.placing.pin, &request.arms, request.workers()?)?;
+    let terms = Terms {
+        placement: place(&args.placing.pin, &request.arms, request.workers()?)?,
+        durability: args.placing.durability.into(),
+    };
     let keep = Keep::open(
         &args.saving,
         &format!("compare-{}", request.scenario.name()),
     )?;
-    let comparison = match measure(&request, &args, placement, &keep).await {
+    let comparison = match measure(&request, &args, terms, &keep).await {
         Ok(comparison) if !comparison.rounds().is_empty() => comparison,
         Ok(_) => {
             keep.give_up();
@@ -57,14 +59,14 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
 async fn measure(
     request: &Request,
     args: &CompareArgs,
-    placement: Option<Placement>,
+    terms: Terms,
     keep: &Keep,
 ) -> Result<Comparison, Failure> {
     let folder = keep.folder();
     let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
         rounds::compare(stage, request, folder, shutdown, watch).await
     };
-    on_stage(&args.common, &request.arms, placement, folder.path(), work).await
+    on_stage(&args.common, &request.arms, terms, folder.path(), work).await
 }
 
 fn outcome(comparison: &Comparison) -> Outcome {

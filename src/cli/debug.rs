@@ -5,12 +5,17 @@ use super::args::Common;
 use super::failure::Failure;
 use super::stage::on_stage;
 use crate::exchange::Outcome as Ended;
+use crate::session::Terms;
 use crate::session::debug::{Kept, Shown, exchange_once};
 use crate::session::run::Request;
 use crate::units::three_digits;
 
 /// Makes one exchange of `request` and prints it.
-pub(super) async fn debug(request: &Request, common: &Common) -> Result<Outcome, Failure> {
+pub(super) async fn debug(
+    request: &Request,
+    common: &Common,
+    terms: Terms,
+) -> Result<Outcome, Failure> {
     let folder =
         tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
     let folder = folder.path();
@@ -18,7 +23,7 @@ pub(super) async fn debug(request: &Request, common: &Common) -> Result<Outcome,
     let shown = on_stage(
         common,
         targets,
-        None,
+        terms,
         folder,
         async |stage, shutdown, watch| exchange_once(stage, request, folder, shutdown, watch).await,
     )

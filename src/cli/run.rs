@@ -12,13 +12,12 @@ use super::{Outcome, debug, report};
 use crate::archive::RUN_FILE;
 use crate::data;
 use crate::exchange::Outcome as Ended;
-use crate::placement::Placement;
 use crate::probe::Subject;
 use crate::run_record::RunRecord;
 use crate::scenario::{Arrivals, Connections, Http, LoadModel, Phase, Scenario, UrlRun};
 use crate::session::run::{Engine, Request, check_limits, run_once, workers};
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, Watcher, place};
+use crate::session::{Stage, Terms, Watcher, place};
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
 use crate::units::Rate;
 use crate::validity::State;
@@ -55,18 +54,18 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         sample_hz: args.placing.sample_hz,
         subject,
     };
+    let workers = workers(&request.scenario, request.workers);
+    let targets = std::slice::from_ref(&request.target);
+    let terms = Terms {
+        placement: place(&args.placing.pin, targets, workers)?,
+        durability: args.placing.durability.into(),
+    };
     if args.debug {
-        return debug::debug(&request, &args.common).await;
+        return debug::debug(&request, &args.common, terms).await;
     }
     check_limits(&request.scenario, request.workers)?;
-    let workers = workers(&request.scenario, request.workers);
-    let placement = place(
-        &args.placing.pin,
-        std::slice::from_ref(&request.target),
-        workers,
-    )?;
     let keep = Keep::open(&args.saving, &name(&request))?;
-    let record = match measure(&request, &args, placement, keep.folder().path()).await {
+    let record = match measure(&request, &args, terms, keep.folder().path()).await {
         Ok(record) => record,
         Err(failure) => {
             keep.give_up();
@@ -92,14 +91,14 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
 async fn measure(
     request: &Request,
     args: &RunArgs,
-    placement: Option<Placement>,
+    terms: Terms,
     folder: &Path,
 ) -> Result<RunRecord, Failure> {
     let targets = std::slice::from_ref(&request.target);
     let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
         run_once(stage, request, folder, shutdown, watch).await
     };
-    on_stage(&args.common, targets, placement, folder, work).await
+    on_stage(&args.common, targets, terms, folder, work).await
 }
 
 /// What a result folder is called, beside the time: a bare URL has no scenario to name.

@@ -11,7 +11,7 @@ use super::stage::on_stage;
 use crate::data;
 use crate::session::shutdown::Shutdown;
 use crate::session::up::{self, Up};
-use crate::session::{Stage, Watcher, place};
+use crate::session::{Stage, Terms, Watcher, place};
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
@@ -22,7 +22,10 @@ pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
         ));
     };
     let targets = chosen(&file, &args.names)?;
-    let placement = place(&args.pin, &targets, 0)?;
+    let terms = Terms {
+        placement: place(&args.pin, &targets, 0)?,
+        ..Terms::default()
+    };
     let folder =
         tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
     if !args.no_build {
@@ -40,7 +43,7 @@ pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
     let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
         up::up(stage, &targets, folder.path(), shutdown, watch, said).await
     };
-    on_stage(&args.common, &targets, placement, folder.path(), work).await?;
+    on_stage(&args.common, &targets, terms, folder.path(), work).await?;
     Ok(Outcome::Done)
 }
 

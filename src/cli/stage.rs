@@ -5,16 +5,15 @@ use std::path::Path;
 use super::args::Common;
 use super::failure::Failure;
 use crate::event::Event;
-use crate::placement::Placement;
 use crate::session::shutdown::Shutdown;
-use crate::session::{SessionError, Stage, Watcher};
+use crate::session::{SessionError, Stage, Terms, Watcher};
 use crate::target_spec::TargetSpec;
 
 /// Does `work` on a stage for `targets`, and strikes it whatever came of that.
 pub(super) async fn on_stage<T>(
     common: &Common,
     targets: &[TargetSpec],
-    placement: Option<Placement>,
+    terms: Terms,
     folder: &Path,
     work: impl AsyncFnOnce(&Stage, &Shutdown, Watcher<'_>) -> Result<T, SessionError>,
 ) -> Result<T, Failure> {
@@ -22,7 +21,7 @@ pub(super) async fn on_stage<T>(
         Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
     let progress = common.progress();
     let mut watch = |event: Event<'_>| progress.tell(&event);
-    let stage = Stage::set(targets, placement, folder, &shutdown, &mut watch).await?;
+    let stage = Stage::set(targets, terms, folder, &shutdown, &mut watch).await?;
     let done = work(&stage, &shutdown, &mut watch).await;
     let struck = stage.strike().await;
     progress.finish();
