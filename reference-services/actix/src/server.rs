@@ -14,6 +14,14 @@ pub(crate) fn serve(plan: Plan) -> Outcome {
     System::new().block_on(run(plan))
 }
 
+/// What `config` says of Actix alone.
+pub(crate) fn switches(_plan: &Plan) -> Vec<(&'static str, String)> {
+    vec![(
+        "runtimes",
+        "one for each worker, single-threaded".to_owned(),
+    )]
+}
+
 async fn run(plan: Plan) -> Outcome {
     let stop = launch::stop_signal()?;
     let listener = launch::listen(plan.address)?;
@@ -37,7 +45,7 @@ async fn run(plan: Plan) -> Outcome {
             .configure(routes::configure)
     })
     .workers(plan.workers.get())
-    .tcp_nodelay(true)
+    .tcp_nodelay(limit::TCP_NODELAY)
     .keep_alive(limit::HEAD_TIMEOUT)
     .client_request_timeout(limit::HEAD_TIMEOUT)
     .shutdown_signal(stop)

@@ -28,6 +28,11 @@ pub(crate) fn serve(plan: Plan) -> Outcome {
     runtime.block_on(run(plan))
 }
 
+/// What `config` says of Axum and Hyper alone.
+pub(crate) fn switches(_plan: &Plan) -> Vec<(&'static str, String)> {
+    vec![("runtimes", "one, multi-threaded".to_owned())]
+}
+
 async fn run(plan: Plan) -> Outcome {
     let stop = launch::stop_signal()?;
     let connections = NonZeroU32::new(limit::POSTGRES_CONNECTIONS).unwrap_or(NonZeroU32::MIN);
@@ -64,7 +69,7 @@ async fn accept(listener: &TcpListener, router: &Router, graceful: &GracefulShut
 }
 
 fn connect(stream: TcpStream, router: Router, graceful: &GracefulShutdown) {
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = stream.set_nodelay(limit::TCP_NODELAY) {
         tracing::debug!(%error, "a connection keeps its Nagle delay");
     }
     let connection = http1::Builder::new()

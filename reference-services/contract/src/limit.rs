@@ -26,6 +26,9 @@ pub const KEY_CHARACTERS: usize = 64;
 /// The most entity tags read from one `If-Match`: a client that names more has no idea what it changes.
 pub const IF_MATCH_TAGS: usize = 16;
 
+/// Whether a segment is sent at once, without waiting for the answer to the last one: an answer is one small segment.
+pub const TCP_NODELAY: bool = true;
+
 /// Connections that may wait in the kernel until the service accepts them: enough for a burst that opens 1,000 at once.
 pub const BACKLOG: u32 = 1_024;
 

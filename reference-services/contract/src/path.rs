@@ -1,5 +1,10 @@
 //! The paths of the contract, in the `{name}` syntax that Axum and Actix share.
 
+/// All of them: a metric has one label for each, and no path beside them is ever one.
+pub const ALL: &[&str] = &[
+    LIVEZ, READYZ, PLAINTEXT, JSON, ACCOUNT, ITEMS, ITEM, TRANSFERS, TRANSFER,
+];
+
 /// Answers 200 as long as the process serves requests.
 pub const LIVEZ: &str = "/livez";
 /// Answers 200 when PostgreSQL and Redis answer, else 503.
