@@ -43,6 +43,9 @@ impl ResponseError for ApiError {
         if let Some(seconds) = failure.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
+        if let Some(challenge) = failure.www_authenticate() {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
         response.json(body)
     }
 }

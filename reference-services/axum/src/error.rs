@@ -33,6 +33,9 @@ impl IntoResponse for ApiError {
         let retry_after = failure
             .retry_after()
             .map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
-        (status, retry_after, Json(body)).into_response()
+        let authenticate = failure
+            .www_authenticate()
+            .map(|challenge| [(header::WWW_AUTHENTICATE, challenge)]);
+        (status, retry_after, authenticate, Json(body)).into_response()
     }
 }

@@ -5,6 +5,21 @@ use std::time::Duration;
 /// The largest request body in bytes. The largest valid one, an item whose name is all escapes, is under 3 KiB.
 pub const BODY_BYTES: usize = 16 * 1024;
 
+/// The largest request body of the two rows that take events, in bytes: 1,000 events of 256 bytes each.
+pub const EVENTS_BODY_BYTES: usize = 256 * 1024;
+
+/// The longest user name, and the longest password, in characters.
+pub const CREDENTIAL_CHARACTERS: usize = 64;
+
+/// Users are `user-1` to this one.
+pub const USERS: u32 = 10_000;
+
+/// How long a token is good, in seconds: longer than any measurement.
+pub const TOKEN_SECONDS: u64 = 3_600;
+
+/// The longest request id that a client may give. A UUID has 36 characters; 64 leave room for a prefix.
+pub const REQUEST_ID_CHARACTERS: usize = 64;
+
 /// The longest name of an item, in characters: a line of text.
 pub const NAME_CHARACTERS: usize = 200;
 
@@ -42,5 +57,6 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// `PostgreSQL` connections of one service, over all its workers.
 pub const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// Seconds that a client is asked to wait after a 503: stores come back within about one, and 0 would invite a storm.
+/// Seconds that a client is asked to wait after a 503, or after a 429 of a full queue: stores come back
+/// within about one, and 0 would invite a storm.
 pub const RETRY_AFTER_SECONDS: u32 = 1;

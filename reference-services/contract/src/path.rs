@@ -23,3 +23,5 @@ pub const ITEM: &str = "/v1/items/{id}";
 pub const TRANSFERS: &str = "/v1/transfers";
 /// One transfer.
 pub const TRANSFER: &str = "/v1/transfers/{id}";
+/// Where sessions are opened.
+pub const SESSIONS: &str = "/v1/sessions";
