@@ -6,6 +6,7 @@ mod extract;
 mod greetings;
 mod health;
 mod items;
+mod middleware;
 mod routes;
 mod server;
 mod transfers;

@@ -69,6 +69,9 @@ pub enum Failure {
     BadGateway,
     /// 503: the service has as many requests in flight as it may.
     Overloaded,
+    /// 503: the request took longer than [`limit::ANSWER_TIMEOUT`]. No 504, which is for a gateway whose upstream is late:
+    /// here the service itself is, and trying again makes sense.
+    TimedOut,
     /// 503: the database refused the transaction too often, because others touched the same rows.
     TooManyConflicts,
     /// 503: a store did not answer in time.
@@ -200,6 +203,7 @@ impl Failure {
             Self::Internal => (500, "internal", "something went wrong"),
             Self::BadGateway => (502, "bad_gateway", "the upstream could not be reached"),
             Self::Overloaded => (503, "overloaded", "too many requests are in flight"),
+            Self::TimedOut => (503, "timed_out", "the request took too long"),
             Self::TooManyConflicts => (
                 503,
                 "too_many_conflicts",

@@ -51,6 +51,10 @@ pub const BACKLOG: u32 = 1_024;
 /// timer for both, so Actix's two are set to the same value, which is Actix's default.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a request may take in all, where a layer sees to it: above what the stores bound, 5 s and two commands of
+/// Redis, so that it speaks only when those bounds failed; below [`SHUTDOWN_GRACE`].
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// How long requests in flight may take to finish after SIGTERM: above any time-out of the stores.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 

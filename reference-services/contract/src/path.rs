@@ -2,8 +2,15 @@
 
 /// All of them: a metric has one label for each, and no path beside them is ever one.
 pub const ALL: &[&str] = &[
-    LIVEZ, READYZ, PLAINTEXT, JSON, ACCOUNT, ITEMS, ITEM, TRANSFERS, TRANSFER,
+    LIVEZ, READYZ, PLAINTEXT, JSON, ACCOUNT, ITEMS, ITEM, TRANSFERS, TRANSFER, SESSIONS,
 ];
+
+/// Whether `path` is closed to those without a token, where layers ask for one: all of the contract is, but the probes
+/// and the place where tokens come from.
+#[must_use]
+pub fn needs_token(path: &str) -> bool {
+    path.starts_with("/v1/") && path != SESSIONS
+}
 
 /// Answers 200 as long as the process serves requests.
 pub const LIVEZ: &str = "/livez";

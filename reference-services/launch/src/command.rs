@@ -19,7 +19,8 @@ Environment: DATABASE_URL, REDIS_URL; PORT [8080], HOST [127.0.0.1], TX_MODE loc
 CACHE_TTL_SECONDS [1], RUST_LOG [warn], LOG_FORMAT text|json [text],
 METRICS_PORT [none]: Prometheus can ask there for /metrics; 0 takes a free port and prints `metrics PORT`,
 PROFILE idiomatic|tuned [idiomatic]: how the framework is set up,
-LAYERS none|trace|auth|limit|all [none]: what stands before the handlers";
+LAYERS none|trace|auth|limit|all [none]: what stands before the handlers,
+TOKEN_SECRET, RATE_LIMIT_PER_SECOND [100], RATE_LIMIT_BURST [100], MAX_IN_FLIGHT [1024]";
 
 /// The port of a service that was told none.
 const PORT: u16 = 8080;

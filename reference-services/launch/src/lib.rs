@@ -16,6 +16,7 @@ pub use options::{Layers, Profile};
 use command::{Action, Command};
 use config::Config;
 use options::{LogFormat, Options};
+use policy::Policy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::io::{self, Write};
@@ -45,8 +46,12 @@ pub struct Plan {
     pub profile: Profile,
     /// What stands before the handlers.
     pub layers: Layers,
+    /// Who may ask, how often, and how many at once.
+    pub policy: Policy,
     /// Where requests are counted, if somebody can ask for it.
     pub metrics: Option<Metrics>,
+    /// What `policy` was made of.
+    rules: policy::Settings,
     /// Where metrics can be asked for.
     metrics_port: Option<u16>,
     /// The port of the metrics, if the kernel chose it.
@@ -72,7 +77,7 @@ impl Plan {
 ///
 /// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command that
 /// makes no sense.
-pub fn run(service: &Service, serve: impl FnOnce(Plan) -> Outcome) -> ExitCode {
+pub fn run(service: &Service, serve: impl FnOnce(&Plan) -> Outcome) -> ExitCode {
     let command = match Command::from_env() {
         Ok(command) => command,
         Err(error) => return complain(&error, 2),
@@ -81,7 +86,7 @@ pub fn run(service: &Service, serve: impl FnOnce(Plan) -> Outcome) -> ExitCode {
     let outcome = match command.action {
         Action::Serve(address, options) => Plan::new(address, options)
             .and_then(Plan::with_metrics)
-            .and_then(serve)
+            .and_then(|plan| serve(&plan))
             .map(|()| true),
         Action::Config(options) => config(service, options, command.log).map(|()| true),
         Action::Audit => match serde_json::from_reader(io::stdin().lock()) {
@@ -126,6 +131,19 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 /// # Errors
 /// Fails where the address is taken or not ours.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address, false)
+}
+
+/// As [`listen`], but on an address that other sockets of this user may share (`SO_REUSEPORT`): the kernel spreads the
+/// connections among them.
+///
+/// # Errors
+/// Fails where the address is taken by one that does not share it, or not ours.
+pub fn listen_among_others(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address, true)
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
     let family = if address.is_ipv4() {
         AddressFamily::INET
@@ -136,6 +154,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     // So that a service can start again while connections of its predecessor linger in TIME_WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, shared)?;
     bind(&socket, &address)?;
     listen(
         &socket,
@@ -147,10 +166,13 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 impl Plan {
     fn new(address: SocketAddr, options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
         raise_descriptor_limit();
+        let rules = policy::Settings::from_env()?;
         Ok(Self {
             address,
             workers: available_parallelism()?,
             settings: Settings::from_env()?,
+            policy: Policy::new(&rules),
+            rules,
             profile: options.profile,
             layers: options.layers,
             metrics_port: options.metrics_port,

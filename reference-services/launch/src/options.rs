@@ -62,6 +62,12 @@ impl Layers {
         }
     }
 
+    /// Whether requests have names, and the log a line for each.
+    #[must_use]
+    pub const fn trace(self) -> bool {
+        matches!(self, Self::Trace | Self::All)
+    }
+
     /// Whether every route asks who is calling.
     #[must_use]
     pub const fn authenticate(self) -> bool {

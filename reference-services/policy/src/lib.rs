@@ -21,7 +21,7 @@ pub mod token;
 
 pub use admission::{Admission, Permit};
 pub use limiter::Limiter;
-pub use settings::Settings;
+pub use settings::{MEASUREMENT_SECRET, Settings};
 pub use token::{Subject, Tokens};
 
 use contract::Failure;

@@ -1,7 +1,7 @@
 //! Counts and times of requests.
 
 use crate::pools::Pools;
-use contract::path;
+use contract::{Failure, path};
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -217,6 +217,16 @@ impl Drop for InFlight {
 }
 
 impl Refused {
+    /// What is counted of a layer's `failure`, if anything is.
+    #[must_use]
+    pub const fn of(failure: &Failure) -> Option<Self> {
+        match failure {
+            Failure::Overloaded => Some(Self::Shed),
+            Failure::RateLimited(_) => Some(Self::Limited),
+            _ => None,
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Shed => "shed",
