@@ -80,7 +80,7 @@ pub(super) async fn auth_asks_who_is_calling(world: &World) {
     let nobody = [("www-authenticate", "Bearer")];
     let invalid = [("www-authenticate", "Bearer error=\"invalid_token\"")];
     let scope = "Bearer error=\"insufficient_scope\", scope=\"items\"";
-    for path in ["/v1/json", "/v1/items/1", "/v1/nothing", "/v1/transfers"] {
+    for path in ["/v1/json", "/v1/items/1", "/v1/nothing", "/v1/accounts/x"] {
         for (authorization, status, code, headers) in [
             ("", 401, "missing_token", &nobody),
             ("Basic dTpw", 401, "missing_token", &nobody),
