@@ -188,3 +188,58 @@ fn headers<B>(served: &Served<B>) -> &HeaderMap {
         Err(answer) => answer.headers(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::App;
+    use actix_web::body::to_bytes;
+    use actix_web::dev::Service;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service};
+    use actix_web::web::get;
+    use std::future::pending;
+    use std::num::NonZeroU32;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_broken_off_and_counted() {
+        let one = NonZeroU32::MIN;
+        let metrics = Metrics::new();
+        let rules = Rules {
+            layers: Layers::All,
+            policy: Policy::new(&policy::Settings {
+                secret: policy::MEASUREMENT_SECRET.to_owned(),
+                rate: one,
+                burst: one,
+                in_flight: one,
+            }),
+            metrics: Some(metrics.clone()),
+        };
+        let admission = rules.policy.admission.clone();
+        let app = App::new()
+            .app_data(Data::new(rules))
+            .wrap(from_fn(layers))
+            .route(path::LIVEZ, get().to(pending::<HttpResponse>));
+        let service = init_service(app).await;
+        let request = TestRequest::get().uri(path::LIVEZ);
+        let request = request.insert_header((X_REQUEST_ID, "mine")).to_request();
+        let begin = tokio::time::Instant::now();
+        let Err(error) = service.call(request).await else {
+            panic!("a handler that never answers has answered");
+        };
+        assert_eq!(begin.elapsed().as_secs(), limit::ANSWER_TIMEOUT.as_secs());
+        let response = error.error_response();
+        assert_eq!(response.status(), 503);
+        let headers = response.headers();
+        assert_eq!(headers.get(X_REQUEST_ID).unwrap(), "mine");
+        assert_eq!(headers.get(header::RETRY_AFTER).unwrap(), "1");
+        let body = to_bytes(response.into_body()).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains(r#""code":"timed_out""#), "{body}");
+        assert!(body.ends_with(r#""request_id":"mine"}"#), "{body}");
+        assert_eq!(admission.in_flight(), 0);
+        let text = metrics.encode().unwrap();
+        let line = r#"http_requests_total{route="/livez",method="GET",status="5xx"} 1"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}
