@@ -35,13 +35,17 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let failure = self.0.failure();
         let status = self.status_code();
-        let body = ErrorBody::new(&failure);
-        if status.is_server_error() {
+        let body = ErrorBody::under(telemetry::request::id(), &failure);
+        // A line for each request that is shed would cost more than serving it. They are counted.
+        if status.is_server_error() && failure != Failure::Overloaded {
             tracing::error!(request_id = body.request_id, code = failure.code(), error = %self.0, "a request failed");
         }
         let mut response = HttpResponse::build(status);
         if let Some(seconds) = failure.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(challenge) = failure.www_authenticate() {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         response.json(body)
     }

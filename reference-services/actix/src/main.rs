@@ -6,16 +6,26 @@ mod extract;
 mod greetings;
 mod health;
 mod items;
+mod middleware;
 mod routes;
 mod server;
 mod transfers;
 
+use launch::Service;
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// What `config` says of this service alone.
+const SERVICE: Service = Service {
+    program: "actix-service",
+    framework: "actix-web",
+    allocator: "mimalloc",
+    switches: server::switches,
+};
+
 fn main() -> ExitCode {
-    launch::run(server::serve)
+    launch::run(&SERVICE, server::serve)
 }

@@ -1,49 +1,98 @@
 //! The workers, the listener and its connections.
 
+use crate::middleware::{Rules, layers};
 use crate::{extract, routes};
+use actix_web::http::KeepAlive;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, rt::System};
 use contract::limit;
-use launch::{Outcome, Plan};
+use launch::{Outcome, Plan, Profile};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use store::{Store, settings};
 
 /// Serves `plan` until a signal stops it: workers that share nothing, each with its part of the connections.
-pub(crate) fn serve(plan: Plan) -> Outcome {
+pub(crate) fn serve(plan: &Plan) -> Outcome {
     System::new().block_on(run(plan))
 }
 
-async fn run(plan: Plan) -> Outcome {
+/// What `config` says of Actix alone.
+pub(crate) fn switches(plan: &Plan) -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "runtimes",
+            "one for each worker, single-threaded".to_owned(),
+        ),
+        ("so_reuseport", "off".to_owned()),
+        (
+            "half_close",
+            if half_close(plan.profile) {
+                "on"
+            } else {
+                "off"
+            }
+            .to_owned(),
+        ),
+    ]
+}
+
+/// Whether a client that has closed its side still gets its answer, which Actix sees to by default and Hyper does not.
+/// Clients that are measured do not do that, and the service need not look for it.
+fn half_close(profile: Profile) -> bool {
+    profile == Profile::Idiomatic
+}
+
+async fn run(plan: &Plan) -> Outcome {
     let stop = launch::stop_signal()?;
     let listener = launch::listen(plan.address)?;
     let bound = listener.local_addr()?;
     let workers = NonZeroU32::try_from(plan.workers)?;
-    let stores = plan.settings.clone();
+    let (stores, metrics) = (plan.settings.clone(), plan.metrics.clone());
     let started = Arc::new(AtomicU32::new(0));
 
-    let server = HttpServer::new(move || {
-        let (stores, started) = (stores.clone(), Arc::clone(&started));
+    let app = move || {
+        let (stores, metrics, started) = (stores.clone(), metrics.clone(), Arc::clone(&started));
         // Opened on the worker's own runtime, so that no answer of a store crosses threads.
         let open = move || {
             let share =
                 settings::connections_of_worker(started.fetch_add(1, Ordering::Relaxed), workers);
-            let stores = stores.clone();
-            async move { Store::open(&stores, share).await }
+            let (stores, metrics) = (stores.clone(), metrics.clone());
+            async move {
+                let store = Store::open(&stores, share).await?;
+                if let Some(metrics) = metrics {
+                    metrics.watch(store.clone());
+                }
+                Ok::<_, store::Error>(store)
+            }
         };
         App::new()
             .data_factory(open)
             .configure(extract::configure)
             .configure(routes::configure)
-    })
-    .workers(plan.workers.get())
-    .tcp_nodelay(true)
-    .keep_alive(limit::HEAD_TIMEOUT)
-    .client_request_timeout(limit::HEAD_TIMEOUT)
-    .shutdown_signal(stop)
-    .shutdown_timeout(limit::SHUTDOWN_GRACE.as_secs())
-    .listen(listener)?
-    .run();
+    };
+    let head_timeout = plan.profile.head_timeout();
+    // An application with layers is of another type than one without, and so is its server.
+    macro_rules! start {
+        ($app:expr) => {
+            HttpServer::new($app)
+                .workers(plan.workers.get())
+                .tcp_nodelay(limit::TCP_NODELAY)
+                .keep_alive(head_timeout.map_or(KeepAlive::Os, KeepAlive::Timeout))
+                // Zero is no time-out.
+                .client_request_timeout(head_timeout.unwrap_or(Duration::ZERO))
+                .h1_allow_half_closed(half_close(plan.profile))
+                .shutdown_signal(stop)
+                .shutdown_timeout(limit::SHUTDOWN_GRACE.as_secs())
+                .listen(listener)?
+                .run()
+        };
+    }
+    let server = match Rules::of(plan) {
+        None => start!(app),
+        Some(rules) => start!(move || app().app_data(rules.clone()).wrap(from_fn(layers))),
+    };
     plan.announce(bound);
     Ok(server.await?)
 }

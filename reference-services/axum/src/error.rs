@@ -26,13 +26,17 @@ impl IntoResponse for ApiError {
         let failure = self.0.failure();
         let status =
             StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = ErrorBody::new(&failure);
-        if status.is_server_error() {
+        let body = ErrorBody::under(telemetry::request::id(), &failure);
+        // A line for each request that is shed would cost more than serving it. They are counted.
+        if status.is_server_error() && failure != Failure::Overloaded {
             tracing::error!(request_id = body.request_id, code = failure.code(), error = %self.0, "a request failed");
         }
         let retry_after = failure
             .retry_after()
             .map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
-        (status, retry_after, Json(body)).into_response()
+        let authenticate = failure
+            .www_authenticate()
+            .map(|challenge| [(header::WWW_AUTHENTICATE, challenge)]);
+        (status, retry_after, authenticate, Json(body)).into_response()
     }
 }

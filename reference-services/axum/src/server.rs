@@ -1,44 +1,116 @@
-//! The runtime, the listener and its connections.
+//! The runtimes, the listeners and their connections.
 //!
 //! `axum::serve` has no time-out for a request's head, so connections are accepted here and served by Hyper itself.
 
-use crate::routes;
+use crate::{middleware, routes};
 use axum::Router;
 use contract::limit;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use launch::{Outcome, Plan};
+use launch::{Outcome, Plan, Profile};
+use std::io;
+use std::net;
 use std::num::NonZeroU32;
+use std::thread;
 use std::time::Duration;
-use store::Store;
+use store::{Store, settings};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 
 /// The pause after a failed accept, which mostly means that descriptors ran out: without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `plan` until a signal stops it: one runtime whose workers share all connections, and one pool.
-pub(crate) fn serve(plan: Plan) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+/// Serves `plan` until a signal stops it.
+pub(crate) fn serve(plan: &Plan) -> Outcome {
+    match plan.profile {
+        Profile::Idiomatic => serve_together(plan),
+        Profile::Tuned => serve_apart(plan),
+    }
+}
+
+/// What `config` says of Axum and Hyper alone.
+pub(crate) fn switches(plan: &Plan) -> Vec<(&'static str, String)> {
+    let tuned = plan.profile == Profile::Tuned;
+    let runtimes = if tuned {
+        "one for each worker, single-threaded"
+    } else {
+        "one, multi-threaded"
+    };
+    let on = |on| if on { "on" } else { "off" }.to_owned();
+    vec![
+        ("runtimes", runtimes.to_owned()),
+        ("so_reuseport", on(tuned)),
+        ("pipeline_flush", on(tuned)),
+        ("half_close", on(false)),
+    ]
+}
+
+/// One runtime whose workers share all connections, and one pool.
+fn serve_together(plan: &Plan) -> Outcome {
+    let listener = launch::listen(plan.address)?;
+    let runtime = Builder::new_multi_thread()
         .worker_threads(plan.workers.get())
         .enable_all()
         .build()?;
-    runtime.block_on(run(plan))
+    let connections = NonZeroU32::new(limit::POSTGRES_CONNECTIONS).unwrap_or(NonZeroU32::MIN);
+    let announce = |bound| plan.announce(bound);
+    runtime.block_on(run(plan, listener, connections, announce))
 }
 
-async fn run(plan: Plan) -> Outcome {
-    let stop = launch::stop_signal()?;
-    let connections = NonZeroU32::new(limit::POSTGRES_CONNECTIONS).unwrap_or(NonZeroU32::MIN);
-    let store = Store::open(&plan.settings, connections).await?;
-    let listener = TcpListener::from_std(launch::listen(plan.address)?)?;
-    plan.announce(listener.local_addr()?);
+/// A runtime for each worker, with its own listener, among which the kernel spreads the connections, and its part of the
+/// pool: no request crosses threads.
+fn serve_apart(plan: &Plan) -> Outcome {
+    let workers = NonZeroU32::try_from(plan.workers)?;
+    let first = launch::listen_among_others(plan.address)?;
+    let bound = first.local_addr()?;
+    let others = (1..workers.get()).map(|_| launch::listen_among_others(bound));
+    let listeners: Vec<_> = [Ok(first)]
+        .into_iter()
+        .chain(others)
+        .collect::<io::Result<_>>()?;
+    plan.announce(bound);
+    thread::scope(|scope| {
+        let workers: Vec<_> = listeners
+            .into_iter()
+            .zip(0..)
+            .map(|(listener, index)| {
+                let share = settings::connections_of_worker(index, workers);
+                scope.spawn(move || {
+                    let runtime = Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(run(plan, listener, share, |_| {}))
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| {
+            let ended = worker.join();
+            ended.unwrap_or_else(|_| Err("a worker panicked".into()))
+        })
+    })
+}
 
-    let router = routes::router(store);
+/// Serves `listener` with `connections` to `PostgreSQL`; `ready` is told of its address once both are open.
+async fn run(
+    plan: &Plan,
+    listener: net::TcpListener,
+    connections: NonZeroU32,
+    ready: impl FnOnce(net::SocketAddr),
+) -> Outcome {
+    let stop = launch::stop_signal()?;
+    let store = Store::open(&plan.settings, connections).await?;
+    if let Some(metrics) = &plan.metrics {
+        metrics.watch(store.clone());
+    }
+    let listener = TcpListener::from_std(listener)?;
+    ready(listener.local_addr()?);
+
+    let router = middleware::wrap(routes::router(store), plan);
+    let http = http(plan.profile);
     let graceful = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &router, &graceful) => {}
+        () = accept(&listener, &http, &router, &graceful) => {}
         () = stop => {}
     }
     drop(listener);
@@ -51,10 +123,24 @@ async fn run(plan: Plan) -> Outcome {
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, router: &Router, graceful: &GracefulShutdown) {
+/// How connections are served.
+fn http(profile: Profile) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(profile.head_timeout())
+        .pipeline_flush(profile == Profile::Tuned);
+    http
+}
+
+async fn accept(
+    listener: &TcpListener,
+    http: &http1::Builder,
+    router: &Router,
+    graceful: &GracefulShutdown,
+) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connect(stream, router.clone(), graceful),
+            Ok((stream, _)) => connect(stream, http, router.clone(), graceful),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -63,14 +149,11 @@ async fn accept(listener: &TcpListener, router: &Router, graceful: &GracefulShut
     }
 }
 
-fn connect(stream: TcpStream, router: Router, graceful: &GracefulShutdown) {
-    if let Err(error) = stream.set_nodelay(true) {
+fn connect(stream: TcpStream, http: &http1::Builder, router: Router, graceful: &GracefulShutdown) {
+    if let Err(error) = stream.set_nodelay(limit::TCP_NODELAY) {
         tracing::debug!(%error, "a connection keeps its Nagle delay");
     }
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limit::HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

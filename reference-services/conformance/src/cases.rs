@@ -3,6 +3,8 @@
 mod accounts;
 mod basics;
 mod items;
+mod layers;
+mod operation;
 mod outages;
 mod process;
 mod transfers;
@@ -45,6 +47,15 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     transfers::conflicts_are_tried_five_times,
     outages::redis_down_or_silent_is_bypassed,
     outages::postgresql_down_or_silent_is_a_503,
+    layers::none_adds_nothing,
+    layers::trace_names_every_request,
+    layers::auth_asks_who_is_calling,
+    layers::limit_counts_for_each_subject,
+    layers::all_of_them_keep_their_order,
+    operation::config_tells_all_but_secrets,
+    operation::metrics_are_kept_for_those_who_ask,
+    operation::the_tuned_profile_serves_the_same,
+    operation::the_log_is_json_where_it_is_asked_for,
     process::audit_tells_sound_from_unsound,
     process::audit_refuses_counts_it_does_not_understand,
     process::healthcheck_follows_readiness,

@@ -17,6 +17,7 @@
 mod cases;
 mod http;
 mod service;
+mod token;
 
 use std::path::PathBuf;
 use std::sync::Arc;

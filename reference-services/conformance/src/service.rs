@@ -25,7 +25,16 @@ pub(crate) struct Service {
 impl Service {
     /// Starts the subject with these variables in its environment, over those of its stores.
     pub(crate) async fn start(subject: &Subject, environment: &[(&str, &str)]) -> Self {
-        let mut child = command(subject, environment)
+        Self::spawn(&mut command(subject, environment)).await
+    }
+
+    /// As [`Self::start`], with a log that [`Self::log`] returns.
+    pub(crate) async fn start_with_log(subject: &Subject, environment: &[(&str, &str)]) -> Self {
+        Self::spawn(command(subject, environment).stderr(Stdio::piped())).await
+    }
+
+    async fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .args(["--port", "0"])
             .stdout(Stdio::piped())
             .spawn()
@@ -49,6 +58,18 @@ impl Service {
         }
     }
 
+    /// The port that was printed after the service's own, under `METRICS_PORT=0`.
+    pub(crate) async fn metrics_port(&mut self) -> u16 {
+        let mut line = String::new();
+        timeout(PATIENCE, self.output.read_line(&mut line))
+            .await
+            .expect("no second port was printed")
+            .unwrap();
+        let port = line.trim_end().strip_prefix("metrics ");
+        port.and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("{line:?} is no port of metrics"))
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str) -> Request {
         Request::new(
             &self.client,
@@ -70,7 +91,18 @@ impl Service {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for the end that a signal brought about, and checks that nothing but the port was printed.
+    /// All that was logged until the end that a signal brought about.
+    pub(crate) async fn log(mut self) -> String {
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().expect("started with a log");
+        timeout(PATIENCE, stderr.read_to_string(&mut log))
+            .await
+            .expect("the service did not end")
+            .unwrap();
+        log
+    }
+
+    /// Waits for the end that a signal brought about, and checks that nothing but ports was printed.
     pub(crate) async fn ended(mut self) -> ExitStatus {
         let status = timeout(PATIENCE, self.child.wait())
             .await
@@ -78,7 +110,7 @@ impl Service {
             .unwrap();
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).await.unwrap();
-        assert_eq!(rest, "", "standard output carries the port alone");
+        assert_eq!(rest, "", "standard output carries ports alone");
         status
     }
 }

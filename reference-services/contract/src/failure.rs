@@ -1,12 +1,10 @@
 //! Every error a client can see.
 
 use crate::limit;
+use crate::request_id::RequestId;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a request was not granted, in terms of the contract. What happened inside is logged, never shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +23,14 @@ pub enum Failure {
     MissingIdempotencyKey,
     /// 400: a key has 1 to 64 visible ASCII characters.
     InvalidIdempotencyKey,
+    /// 401: no such user, or another password.
+    InvalidCredentials,
+    /// 401: the request needs an `Authorization: Bearer …`.
+    MissingToken,
+    /// 401: the token is malformed, not ours, or expired.
+    InvalidToken,
+    /// 403: the token is good, but not for this.
+    InsufficientScope,
     /// 404: no such path.
     PathNotFound,
     /// 404: no such account.
@@ -39,7 +45,7 @@ pub enum Failure {
     KeyInFlight,
     /// 412: the item has another version.
     VersionMismatch,
-    /// 413: the body is larger than [`limit::BODY_BYTES`].
+    /// 413: the body is larger than [`limit::BODY_BYTES`], or than [`limit::EVENTS_BODY_BYTES`] where events go.
     BodyTooLarge,
     /// 415: the body is not `application/json`.
     UnsupportedMediaType,
@@ -53,12 +59,25 @@ pub enum Failure {
     CurrencyMismatch,
     /// 428: a change needs `If-Match`.
     PreconditionRequired,
+    /// 429: the subject asked too often; whole seconds, from 1 up, until its next request may be served.
+    RateLimited(u32),
+    /// 429: the queue of events has no room for these.
+    QueueFull,
     /// 500: a bug in the service.
     Internal,
+    /// 502: the upstream could not be reached, or did not answer in HTTP.
+    BadGateway,
+    /// 503: the service has as many requests in flight as it may.
+    Overloaded,
+    /// 503: the request took longer than [`limit::ANSWER_TIMEOUT`]. No 504, which is for a gateway whose upstream is late:
+    /// here the service itself is, and trying again makes sense.
+    TimedOut,
     /// 503: the database refused the transaction too often, because others touched the same rows.
     TooManyConflicts,
     /// 503: a store did not answer in time.
     Unavailable,
+    /// 504: the upstream did not answer in time.
+    GatewayTimeout,
 }
 
 impl Failure {
@@ -77,7 +96,21 @@ impl Failure {
     /// Seconds for the header `retry-after`, if another try makes sense.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
-        (self.status() == 503).then_some(limit::RETRY_AFTER_SECONDS)
+        match self {
+            Self::RateLimited(seconds) => Some((*seconds).max(1)),
+            _ => matches!(self.status(), 429 | 503).then_some(limit::RETRY_AFTER_SECONDS),
+        }
+    }
+
+    /// The header `www-authenticate` of a 401 or 403 (RFC 6750, section 3): a request without a token is told no error.
+    #[must_use]
+    pub fn www_authenticate(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidCredentials | Self::MissingToken => Some("Bearer"),
+            Self::InvalidToken => Some("Bearer error=\"invalid_token\""),
+            Self::InsufficientScope => Some("Bearer error=\"insufficient_scope\", scope=\"items\""),
+            _ => None,
+        }
     }
 
     /// What went wrong, for people.
@@ -115,6 +148,18 @@ impl Failure {
                 "invalid_idempotency_key",
                 "an idempotency-key has 1 to 64 visible ASCII characters",
             ),
+            Self::InvalidCredentials => (
+                401,
+                "invalid_credentials",
+                "there is no such user, or the password is another",
+            ),
+            Self::MissingToken => (401, "missing_token", "this needs a bearer token"),
+            Self::InvalidToken => (
+                401,
+                "invalid_token",
+                "the token is malformed, not of this service, or expired",
+            ),
+            Self::InsufficientScope => (403, "insufficient_scope", "the token does not cover this"),
             Self::PathNotFound => (404, "path_not_found", "there is no such path"),
             Self::AccountNotFound => (404, "account_not_found", "there is no such account"),
             Self::ItemNotFound => (404, "item_not_found", "there is no such item"),
@@ -153,13 +198,23 @@ impl Failure {
                 "an account is kept in another currency",
             ),
             Self::PreconditionRequired => (428, "precondition_required", "a change needs if-match"),
+            Self::RateLimited(_) => (429, "rate_limited", "these are too many requests"),
+            Self::QueueFull => (429, "queue_full", "too many events are waiting"),
             Self::Internal => (500, "internal", "something went wrong"),
+            Self::BadGateway => (502, "bad_gateway", "the upstream could not be reached"),
+            Self::Overloaded => (503, "overloaded", "too many requests are in flight"),
+            Self::TimedOut => (503, "timed_out", "the request took too long"),
             Self::TooManyConflicts => (
                 503,
                 "too_many_conflicts",
                 "others are changing the same accounts",
             ),
             Self::Unavailable => (503, "unavailable", "a store does not answer"),
+            Self::GatewayTimeout => (
+                504,
+                "gateway_timeout",
+                "the upstream did not answer in time",
+            ),
         }
     }
 }
@@ -191,27 +246,21 @@ impl ErrorBody {
     /// The body that tells `failure`, under a request id of its own.
     #[must_use]
     pub fn new(failure: &Failure) -> Self {
+        Self::under(RequestId::next(), failure)
+    }
+
+    /// The body that tells `failure` of the request with this id.
+    #[must_use]
+    pub fn under(request_id: RequestId, failure: &Failure) -> Self {
         let error = ErrorDetail {
             code: failure.code(),
             message: failure.message(),
         };
         Self {
             error,
-            request_id: next_request_id(),
+            request_id: request_id.into_string(),
         }
     }
-}
-
-/// Sixteen hexadecimal digits that tell this process from others, and a count within it.
-fn next_request_id() -> String {
-    static PROCESS: LazyLock<u64> =
-        LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
-    static COUNT: AtomicU64 = AtomicU64::new(1);
-    format!(
-        "{:016x}-{}",
-        *PROCESS,
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    )
 }
 
 #[cfg(test)]
@@ -234,7 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_503_names_a_time_to_try_again_and_others_do_not() {
+    fn a_429_and_a_503_name_a_time_to_try_again_and_others_do_not() {
+        assert_eq!(Failure::RateLimited(7).retry_after(), Some(7));
+        assert_eq!(Failure::RateLimited(0).retry_after(), Some(1));
+        assert_eq!(
+            Failure::QueueFull.retry_after(),
+            Some(limit::RETRY_AFTER_SECONDS)
+        );
+        assert_eq!(Failure::GatewayTimeout.retry_after(), None);
         assert_eq!(
             Failure::TooManyConflicts.retry_after(),
             Some(limit::RETRY_AFTER_SECONDS)

@@ -5,9 +5,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`account`], [`item`], [`transfer`], [`greeting`] | the resources, as they are read and written |
-//! | [`failure`] | every error a client can see: status, code, message, body |
+//! | [`account`], [`item`], [`transfer`], [`session`], [`greeting`] | the resources, as they are read and written |
+//! | [`failure`], [`request_id`] | every error a client can see: status, code, message, body |
 //! | [`header`], [`path`], [`limit`] | the names and numbers both services share |
+//! | [`setting`] | environment variables, read in one way |
 
 pub mod account;
 pub mod failure;
@@ -16,6 +17,9 @@ pub mod header;
 pub mod item;
 pub mod limit;
 pub mod path;
+pub mod request_id;
+pub mod session;
+pub mod setting;
 pub mod transfer;
 
 pub use failure::{ErrorBody, Failure};

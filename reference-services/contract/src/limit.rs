@@ -5,6 +5,21 @@ use std::time::Duration;
 /// The largest request body in bytes. The largest valid one, an item whose name is all escapes, is under 3 KiB.
 pub const BODY_BYTES: usize = 16 * 1024;
 
+/// The largest request body of the two rows that take events, in bytes: 1,000 events of 256 bytes each.
+pub const EVENTS_BODY_BYTES: usize = 256 * 1024;
+
+/// The longest user name, and the longest password, in characters.
+pub const CREDENTIAL_CHARACTERS: usize = 64;
+
+/// Users are `user-1` to this one.
+pub const USERS: u32 = 10_000;
+
+/// How long a token is good, in seconds: longer than any measurement.
+pub const TOKEN_SECONDS: u64 = 3_600;
+
+/// The longest request id that a client may give. A UUID has 36 characters; 64 leave room for a prefix.
+pub const REQUEST_ID_CHARACTERS: usize = 64;
+
 /// The longest name of an item, in characters: a line of text.
 pub const NAME_CHARACTERS: usize = 200;
 
@@ -26,6 +41,9 @@ pub const KEY_CHARACTERS: usize = 64;
 /// The most entity tags read from one `If-Match`: a client that names more has no idea what it changes.
 pub const IF_MATCH_TAGS: usize = 16;
 
+/// Whether a segment is sent at once, without waiting for the answer to the last one: an answer is one small segment.
+pub const TCP_NODELAY: bool = true;
+
 /// Connections that may wait in the kernel until the service accepts them: enough for a burst that opens 1,000 at once.
 pub const BACKLOG: u32 = 1_024;
 
@@ -33,11 +51,16 @@ pub const BACKLOG: u32 = 1_024;
 /// timer for both, so Actix's two are set to the same value, which is Actix's default.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a request may take in all, where a layer sees to it: above what the stores bound, 5 s and two commands of
+/// Redis, so that it speaks only when those bounds failed; below [`SHUTDOWN_GRACE`].
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// How long requests in flight may take to finish after SIGTERM: above any time-out of the stores.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// `PostgreSQL` connections of one service, over all its workers.
 pub const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// Seconds that a client is asked to wait after a 503: stores come back within about one, and 0 would invite a storm.
+/// Seconds that a client is asked to wait after a 503, or after a 429 of a full queue: stores come back
+/// within about one, and 0 would invite a storm.
 pub const RETRY_AFTER_SECONDS: u32 = 1;

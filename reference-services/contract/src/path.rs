@@ -1,5 +1,17 @@
 //! The paths of the contract, in the `{name}` syntax that Axum and Actix share.
 
+/// All of them: a metric has one label for each, and no path beside them is ever one.
+pub const ALL: &[&str] = &[
+    LIVEZ, READYZ, PLAINTEXT, JSON, ACCOUNT, ITEMS, ITEM, TRANSFERS, TRANSFER, SESSIONS,
+];
+
+/// Whether `path` is closed to those without a token, where layers ask for one: all of the contract is, but the probes
+/// and the place where tokens come from.
+#[must_use]
+pub fn needs_token(path: &str) -> bool {
+    path.starts_with("/v1/") && path != SESSIONS
+}
+
 /// Answers 200 as long as the process serves requests.
 pub const LIVEZ: &str = "/livez";
 /// Answers 200 when PostgreSQL and Redis answer, else 503.
@@ -18,3 +30,5 @@ pub const ITEM: &str = "/v1/items/{id}";
 pub const TRANSFERS: &str = "/v1/transfers";
 /// One transfer.
 pub const TRANSFER: &str = "/v1/transfers/{id}";
+/// Where sessions are opened.
+pub const SESSIONS: &str = "/v1/sessions";

@@ -1,24 +1,42 @@
 //! The command line, which is the same for every service.
 
+use crate::options::{LogFormat, Options, parse_port};
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-Usage: SERVICE [--port N]      serve; --port, else PORT, else 8080; 0 takes a free port and prints it
+Usage: SERVICE [OPTIONS]       serve
+       SERVICE config          print as one line of JSON how it would serve; holds no secret
        SERVICE audit           compare the counts on standard input with the database; prints JSON, exits 0 or 1
        SERVICE healthcheck     ask the service on PORT whether it is ready; exits 0 or 1
 
+Options:
+  --port N                     else PORT, else 8080; 0 takes a free port and prints it
+  --log-format text|json       else LOG_FORMAT, else text; the log goes to standard error
+
 Environment: DATABASE_URL, REDIS_URL; PORT [8080], HOST [127.0.0.1], TX_MODE lock|serializable [lock],
-CACHE_TTL_SECONDS [1], RUST_LOG [warn]";
+CACHE_TTL_SECONDS [1], RUST_LOG [warn], LOG_FORMAT text|json [text],
+METRICS_PORT [none]: Prometheus can ask there for /metrics; 0 takes a free port and prints `metrics PORT`,
+PROFILE idiomatic|tuned [idiomatic]: how the framework is set up,
+LAYERS none|trace|auth|limit|all [none]: what stands before the handlers,
+TOKEN_SECRET, RATE_LIMIT_PER_SECOND [100], RATE_LIMIT_BURST [100], MAX_IN_FLIGHT [1024]";
 
 /// The port of a service that was told none.
 const PORT: u16 = 8080;
 
+/// What to do, and how to tell of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Command {
+    pub(crate) action: Action,
+    pub(crate) log: LogFormat,
+}
+
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Serve(SocketAddr),
+pub(crate) enum Action {
+    Serve(SocketAddr, Options),
+    Config(Options),
     Audit,
     HealthCheck(SocketAddr),
     Help,
@@ -27,34 +45,53 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn from_env() -> Result<Self, String> {
         let arguments: Vec<String> = env::args().skip(1).collect();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Self::parse(
-            &arguments,
-            env::var("PORT").ok().as_deref(),
-            env::var("HOST").ok().as_deref(),
-        )
+        Self::parse(&arguments, |name| env::var(name).ok())
     }
 
-    fn parse(arguments: &[&str], port: Option<&str>, host: Option<&str>) -> Result<Self, String> {
-        let port = port.map_or(Ok(PORT), |text| parse_port("PORT", text));
-        let host = host.map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |text| {
-            text.parse()
-                .map_err(|_| format!("HOST is {text:?}; write an IP address"))
-        });
-        match arguments {
-            [] => Ok(Self::Serve(SocketAddr::new(host?, port?))),
-            ["--port", text] => Ok(Self::Serve(SocketAddr::new(
-                host?,
-                parse_port("--port", text)?,
-            ))),
-            ["audit"] => Ok(Self::Audit),
-            ["healthcheck"] => Ok(Self::HealthCheck(SocketAddr::new(reachable(host?), port?))),
-            ["--help" | "-h"] => Ok(Self::Help),
-            other => Err(format!(
-                "{:?} is not understood; --help shows what is",
-                other.join(" ")
-            )),
+    fn parse(
+        arguments: &[impl AsRef<str>],
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let (mut word, mut port, mut log) = (None, None, None);
+        let mut rest = arguments.iter().map(AsRef::as_ref);
+        while let Some(argument) = rest.next() {
+            let mut value = || rest.next().ok_or(format!("{argument} needs a value"));
+            match argument {
+                "--port" => port = Some(parse_port("--port", value()?)?),
+                "--log-format" => log = Some(LogFormat::parse("--log-format", value()?)?),
+                "--help" | "-h" => word = Some("--help"),
+                "audit" | "config" | "healthcheck" if word.is_none() => word = Some(argument),
+                other => {
+                    return Err(format!("{other:?} is not understood; --help shows what is"));
+                }
+            }
         }
+        let port = || match (port, variable("PORT")) {
+            (Some(port), _) => Ok(port),
+            (None, Some(text)) => parse_port("PORT", &text),
+            (None, None) => Ok(PORT),
+        };
+        let host = || match variable("HOST") {
+            None => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            Some(text) => text
+                .parse()
+                .map_err(|_| format!("HOST is {text:?}; write an IP address")),
+        };
+        let action = match word {
+            None => Action::Serve(SocketAddr::new(host()?, port()?), Options::read(&variable)?),
+            Some("config") => Action::Config(Options::read(&variable)?),
+            Some("audit") => Action::Audit,
+            Some("healthcheck") => {
+                Action::HealthCheck(SocketAddr::new(reachable(host()?), port()?))
+            }
+            Some(_) => Action::Help,
+        };
+        let log = match (log, variable("LOG_FORMAT")) {
+            (Some(log), _) => log,
+            (None, Some(text)) => LogFormat::parse("LOG_FORMAT", &text)?,
+            (None, None) => LogFormat::Text,
+        };
+        Ok(Self { action, log })
     }
 }
 
@@ -67,22 +104,12 @@ fn reachable(host: IpAddr) -> IpAddr {
     }
 }
 
-fn parse_port(name: &str, text: &str) -> Result<u16, String> {
-    text.parse()
-        .map_err(|_| format!("{name} is {text:?}; write a number from 0 to 65535"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(
-        arguments: &[&str],
-        port: Option<&str>,
-        host: Option<&str>,
-        expected: Result<Command, &str>,
-    ) {
-        let parsed = Command::parse(arguments, port, host);
+    fn check(arguments: &[&str], variables: &[(&str, &str)], expected: Result<Action, &str>) {
+        let parsed = parse(arguments, variables).map(|command| command.action);
         match (parsed, expected) {
             (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
             (parsed, expected) => {
@@ -91,19 +118,55 @@ mod tests {
         }
     }
 
+    fn parse(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, String> {
+        Command::parse(arguments, |name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
     #[test]
     fn the_command_line_wins_over_the_environment() {
-        let serve = |address: &str| Ok(Command::Serve(address.parse().unwrap()));
-        check(&[], None, None, serve("127.0.0.1:8080"));
-        check(&[], Some("81"), Some("0.0.0.0"), serve("0.0.0.0:81"));
-        check(&["--port", "0"], Some("81"), None, serve("127.0.0.1:0"));
-        check(&["--port", "0"], Some("no"), None, serve("127.0.0.1:0"));
-        check(&["audit"], None, None, Ok(Command::Audit));
-        let health = Ok(Command::HealthCheck("127.0.0.1:81".parse().unwrap()));
-        check(&["healthcheck"], Some("81"), Some("0.0.0.0"), health);
-        check(&["--port", "65536"], None, None, Err("--port is \"65536\""));
-        check(&[], Some("x"), None, Err("PORT is \"x\""));
-        check(&[], None, Some("x"), Err("HOST is \"x\""));
-        check(&["serve"], None, None, Err("\"serve\" is not understood"));
+        let options = Options::read(|_| None).unwrap();
+        let serve = |address: &str| Ok(Action::Serve(address.parse().unwrap(), options));
+        check(&[], &[], serve("127.0.0.1:8080"));
+        let everywhere = [("PORT", "81"), ("HOST", "0.0.0.0")];
+        check(&[], &everywhere, serve("0.0.0.0:81"));
+        check(&["--port", "0"], &[("PORT", "81")], serve("127.0.0.1:0"));
+        check(&["--port", "0"], &[("PORT", "no")], serve("127.0.0.1:0"));
+        check(&["audit"], &[("PORT", "no")], Ok(Action::Audit));
+        check(&["config"], &[], Ok(Action::Config(options)));
+        check(&["config", "--help"], &[], Ok(Action::Help));
+        let health = Ok(Action::HealthCheck("127.0.0.1:81".parse().unwrap()));
+        check(&["healthcheck"], &everywhere, health);
+        check(&["--port", "65536"], &[], Err("--port is \"65536\""));
+        check(&["--port"], &[], Err("--port needs a value"));
+        check(&[], &[("PORT", "x")], Err("PORT is \"x\""));
+        check(&[], &[("HOST", "x")], Err("HOST is \"x\""));
+        check(&[], &[("LAYERS", "x")], Err("LAYERS is \"x\""));
+        check(&["serve"], &[], Err("\"serve\" is not understood"));
+        check(
+            &["audit", "config"],
+            &[],
+            Err("\"config\" is not understood"),
+        );
+    }
+
+    #[test]
+    fn the_log_is_text_unless_it_was_told_otherwise() {
+        let json = [("LOG_FORMAT", "json")];
+        for (arguments, variables, expected) in [
+            (&[][..], &[][..], Ok(LogFormat::Text)),
+            (&[], &json, Ok(LogFormat::Json)),
+            (&["--log-format", "text"], &json, Ok(LogFormat::Text)),
+            (
+                &["--log-format", "xml"],
+                &json,
+                Err("--log-format is \"xml\"; write one of text, json".to_owned()),
+            ),
+        ] {
+            let parsed = parse(arguments, variables).map(|command| command.log);
+            assert_eq!(parsed, expected, "{arguments:?}");
+        }
     }
 }

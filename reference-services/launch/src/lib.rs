@@ -1,13 +1,22 @@
-//! What every reference service does around serving: its command line, its log, its limits, the `audit` and
-//! `healthcheck` commands. A service hands [`run`] the one thing that is its own, a function that serves a [`Plan`].
+//! What every reference service does around serving: its command line, its log, its limits, its metrics, the `config`,
+//! `audit` and `healthcheck` commands. A service hands [`run`] what is its own: a function that serves a [`Plan`], and
+//! what `config` is to say of it.
 //!
-//! Standard output carries the port when it was chosen by the kernel, or the audit; everything else goes to standard
-//! error.
+//! Standard output carries the ports that were chosen by the kernel, the configuration, or the audit; everything else
+//! goes to standard error.
 
 mod command;
+mod config;
 mod healthcheck;
+mod options;
 
-use command::Command;
+pub use config::Service;
+pub use options::{Layers, Profile};
+
+use command::{Action, Command};
+use config::Config;
+use options::{LogFormat, Options};
+use policy::Policy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::io::{self, Write};
@@ -17,6 +26,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 use store::Settings;
 use store::audit::{Audit, Counts};
+use telemetry::Metrics;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -32,31 +42,54 @@ pub struct Plan {
     pub workers: NonZeroUsize,
     /// The stores.
     pub settings: Settings,
+    /// How the framework is set up.
+    pub profile: Profile,
+    /// What stands before the handlers.
+    pub layers: Layers,
+    /// Who may ask, how often, and how many at once.
+    pub policy: Policy,
+    /// Where requests are counted, if somebody can ask for it.
+    pub metrics: Option<Metrics>,
+    /// What `policy` was made of.
+    rules: policy::Settings,
+    /// Where metrics can be asked for.
+    metrics_port: Option<u16>,
+    /// The port of the metrics, if the kernel chose it.
+    announced: Option<u16>,
 }
 
 impl Plan {
-    /// Says on standard output which port the kernel chose, if it was asked to choose.
+    /// Says on standard output which ports the kernel chose, if it was asked to choose: that of the service, and then
+    /// that of the metrics.
     pub fn announce(&self, bound: SocketAddr) {
+        // Nobody may be reading; the service serves all the same.
         if self.address.port() == 0 {
-            // Nobody may be reading; the service serves all the same.
             let _ = writeln!(io::stdout(), "{}", bound.port());
+        }
+        if let Some(port) = self.announced {
+            let _ = writeln!(io::stdout(), "metrics {port}");
         }
     }
 }
 
-/// Runs the command that the command line names; `serve` returns once it was stopped and all answers are out.
+/// Runs the command that the command line names; `serve` returns once it was stopped and all answers are out. `service`
+/// says what is its own.
 ///
 /// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command that
 /// makes no sense.
-pub fn run(serve: impl FnOnce(Plan) -> Outcome) -> ExitCode {
+pub fn run(service: &Service, serve: impl FnOnce(&Plan) -> Outcome) -> ExitCode {
     let command = match Command::from_env() {
         Ok(command) => command,
         Err(error) => return complain(&error, 2),
     };
-    start_log();
-    let outcome = match command {
-        Command::Serve(address) => plan(address).and_then(serve).map(|()| true),
-        Command::Audit => match serde_json::from_reader(io::stdin().lock()) {
+    start_log(command.log);
+    let outcome = match command.action {
+        Action::Serve(address, options) => Plan::new(address, options)
+            .and_then(Plan::with_metrics)
+            .and_then(|plan| serve(&plan))
+            .map(|()| true),
+        Action::Config(options) => config(service, options, command.log).map(|()| true),
+        Action::Audit => match serde_json::from_reader(io::stdin().lock()) {
             Ok(counts) => audit(&counts),
             Err(error) => {
                 return complain(
@@ -65,8 +98,8 @@ pub fn run(serve: impl FnOnce(Plan) -> Outcome) -> ExitCode {
                 );
             }
         },
-        Command::HealthCheck(address) => healthcheck::is_ready(address).map_err(Into::into),
-        Command::Help => writeln!(io::stdout(), "{}", command::HELP)
+        Action::HealthCheck(address) => healthcheck::is_ready(address).map_err(Into::into),
+        Action::Help => writeln!(io::stdout(), "{}", command::HELP)
             .map(|()| true)
             .map_err(Into::into),
     };
@@ -98,6 +131,19 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 /// # Errors
 /// Fails where the address is taken or not ours.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address, false)
+}
+
+/// As [`listen`], but on an address that other sockets of this user may share (`SO_REUSEPORT`): the kernel spreads the
+/// connections among them.
+///
+/// # Errors
+/// Fails where the address is taken by one that does not share it, or not ours.
+pub fn listen_among_others(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address, true)
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
     let family = if address.is_ipv4() {
         AddressFamily::INET
@@ -108,6 +154,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     // So that a service can start again while connections of its predecessor linger in TIME_WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, shared)?;
     bind(&socket, &address)?;
     listen(
         &socket,
@@ -116,13 +163,43 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn plan(address: SocketAddr) -> Result<Plan, Box<dyn Error + Send + Sync>> {
-    raise_descriptor_limit();
-    Ok(Plan {
-        address,
-        workers: available_parallelism()?,
-        settings: Settings::from_env()?,
-    })
+impl Plan {
+    fn new(address: SocketAddr, options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        raise_descriptor_limit();
+        let rules = policy::Settings::from_env()?;
+        Ok(Self {
+            address,
+            workers: available_parallelism()?,
+            settings: Settings::from_env()?,
+            policy: Policy::new(&rules),
+            rules,
+            profile: options.profile,
+            layers: options.layers,
+            metrics_port: options.metrics_port,
+            metrics: None,
+            announced: None,
+        })
+    }
+
+    /// Listens for those who ask for metrics, if anybody is to.
+    fn with_metrics(mut self) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        if let Some(port) = self.metrics_port {
+            let listener = listen(SocketAddr::new(self.address.ip(), port))?;
+            let bound = listener.local_addr()?.port();
+            self.announced = (port == 0).then_some(bound);
+            let metrics = Metrics::new();
+            telemetry::serve(listener, metrics.clone())?;
+            self.metrics = Some(metrics);
+        }
+        Ok(self)
+    }
+}
+
+/// Prints how a service would serve with these options and this environment.
+fn config(service: &Service, options: Options, log: LogFormat) -> Outcome {
+    let plan = Plan::new(SocketAddr::from(([127, 0, 0, 1], 0)), options)?;
+    let config = serde_json::to_string(&Config::new(service, &plan, log))?;
+    Ok(writeln!(io::stdout(), "{config}")?)
 }
 
 /// Raises the soft limit of descriptors to the hard one. The soft one is often 1,024, fewer than connections tested.
@@ -147,14 +224,18 @@ fn audit(counts: &Counts) -> Result<bool, Box<dyn Error + Send + Sync>> {
 }
 
 /// Logs to standard error what `RUST_LOG` asks for, warnings and errors by default.
-fn start_log() {
+fn start_log(format: LogFormat) {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::WARN.into())
         .from_env_lossy();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        // The fields of an event beside its time and level, and those of its request in `span`.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

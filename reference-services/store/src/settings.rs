@@ -38,6 +38,17 @@ pub enum TxMode {
     Serializable,
 }
 
+impl TxMode {
+    /// The name in `TX_MODE`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Serializable => "serializable",
+        }
+    }
+}
+
 /// Where the stores are and how they are used.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -82,6 +93,18 @@ impl Settings {
             cache_ttl,
             tx_mode,
         })
+    }
+
+    /// How transfers are kept apart.
+    #[must_use]
+    pub const fn tx_mode(&self) -> TxMode {
+        self.tx_mode
+    }
+
+    /// How long an item stays in the cache, in seconds.
+    #[must_use]
+    pub const fn cache_ttl_seconds(&self) -> u64 {
+        self.cache_ttl
     }
 }
 

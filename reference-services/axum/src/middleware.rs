@@ -1,0 +1,41 @@
+//! What stands between a connection and the handlers: the layers that `LAYERS` asks for.
+
+use crate::error::ApiError;
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use contract::{Failure, limit};
+use launch::{Layers, Plan};
+use layers::{
+    Authenticate, BodyLimit, Gate, Limit, MetricsLayer, RequestIdLayer, Shed, TimeoutLayer,
+    TraceLayer,
+};
+
+/// Puts the layers around all routes of `router`, outermost first. Nothing is added that was not asked for.
+pub(crate) fn wrap(router: Router, plan: &Plan) -> Router {
+    let policy = || plan.policy.clone();
+    let auth = || Gate::new(Authenticate::new(policy()), refuse);
+    let limit = || Gate::new(Limit::new(policy()), refuse);
+    let router = match plan.layers {
+        Layers::None => router,
+        Layers::Trace => router.layer((RequestIdLayer, TraceLayer)),
+        Layers::Auth => router.layer(auth()),
+        Layers::Limit => router.layer((auth(), limit())),
+        Layers::All => router.layer((
+            RequestIdLayer,
+            TraceLayer,
+            TimeoutLayer::new(limit::ANSWER_TIMEOUT, refuse),
+            Gate::new(Shed::new(policy()), refuse),
+            auth(),
+            limit(),
+            Gate::new(BodyLimit::new(limit::EVENTS_BODY_BYTES), refuse),
+        )),
+    };
+    match &plan.metrics {
+        None => router,
+        Some(metrics) => router.layer(MetricsLayer::new(metrics.clone())),
+    }
+}
+
+fn refuse(failure: &Failure) -> Response {
+    ApiError::from(failure.clone()).into_response()
+}

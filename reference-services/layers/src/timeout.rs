@@ -1,0 +1,96 @@
+//! The end of patience.
+
+use crate::refusal::{Render, is_grpc, refuse};
+use axum::body::Body;
+use axum::http::{Request, Response};
+use contract::Failure;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Breaks off a request that has no answer after a while: [`Failure::TimedOut`].
+#[derive(Debug, Clone)]
+pub struct TimeoutLayer {
+    limit: Duration,
+    render: Render,
+}
+
+impl TimeoutLayer {
+    /// Waits for an answer for as long as `limit`, and tells of its end in the words of `render`.
+    pub const fn new(limit: Duration, render: Render) -> Self {
+        Self { limit, render }
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timed<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Timed {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service whose requests take no longer than they may.
+#[derive(Debug, Clone)]
+pub struct Timed<S> {
+    inner: S,
+    layer: TimeoutLayer,
+}
+
+impl<S, B> Service<Request<B>> for Timed<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = TimeoutFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        TimeoutFuture {
+            grpc: is_grpc(request.headers()),
+            render: self.layer.render,
+            future: self.inner.call(request),
+            end: sleep(self.layer.limit),
+        }
+    }
+}
+
+pin_project! {
+    /// The answer, or the end of patience.
+    pub struct TimeoutFuture<F> {
+        #[pin]
+        future: F,
+        #[pin]
+        end: Sleep,
+        grpc: bool,
+        render: Render,
+    }
+}
+
+impl<F, E> Future for TimeoutFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if let Poll::Ready(answer) = this.future.poll(context) {
+            return Poll::Ready(answer);
+        }
+        this.end
+            .poll(context)
+            .map(|()| Ok(refuse(&Failure::TimedOut, *this.grpc, *this.render)))
+    }
+}
