@@ -2,12 +2,15 @@
 
 mod accounts;
 mod error;
+mod events;
 mod extract;
+mod gateway;
 mod greetings;
 mod health;
 mod items;
 mod routes;
 mod server;
+mod sessions;
 mod transfers;
 
 use mimalloc::MiMalloc;

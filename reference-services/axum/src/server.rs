@@ -2,7 +2,8 @@
 //!
 //! `axum::serve` has no time-out for a request's head, so connections are accepted here and served by Hyper itself.
 
-use crate::routes;
+use crate::gateway::Gateway;
+use crate::routes::{self, App};
 use axum::Router;
 use contract::limit;
 use hyper::server::conn::http1;
@@ -10,9 +11,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use launch::{Outcome, Plan};
-use std::num::NonZeroU32;
 use std::time::Duration;
-use store::Store;
+use store::{EventQueue, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
@@ -30,12 +30,17 @@ pub(crate) fn serve(plan: Plan) -> Outcome {
 
 async fn run(plan: Plan) -> Outcome {
     let stop = launch::stop_signal()?;
-    let connections = NonZeroU32::new(limit::POSTGRES_CONNECTIONS).unwrap_or(NonZeroU32::MIN);
-    let store = Store::open(&plan.settings, connections).await?;
+    let store = Store::open(&plan.settings, plan.settings.whole()).await?;
+    let (queue, writer) = EventQueue::open(&plan.settings);
     let listener = TcpListener::from_std(launch::listen(plan.address)?)?;
     plan.announce(listener.local_addr()?);
 
-    let router = routes::router(store);
+    let router = routes::router(App {
+        store,
+        queue,
+        policy: plan.policy,
+        gateway: Gateway::new(plan.upstream),
+    });
     let graceful = GracefulShutdown::new();
     tokio::select! {
         () = accept(&listener, &router, &graceful) => {}
@@ -48,6 +53,7 @@ async fn run(plan: Plan) -> Outcome {
     {
         tracing::warn!("stopped before all answers were out");
     }
+    writer.finish().await;
     Ok(())
 }
 

@@ -18,5 +18,15 @@ pub const ITEM: &str = "/v1/items/{id}";
 pub const TRANSFERS: &str = "/v1/transfers";
 /// One transfer.
 pub const TRANSFER: &str = "/v1/transfers/{id}";
+/// Accounts at random.
+pub const RANDOM_ACCOUNTS: &str = "/v1/accounts/random";
+/// Where events go into a stream.
+pub const EVENTS: &str = "/v1/events";
+/// Where events go into a table.
+pub const EVENTS_BATCH: &str = "/v1/events/batch";
+/// What stands before the path of the upstream.
+pub const GATEWAY: &str = "/v1/gateway";
+/// An item of the upstream.
+pub const GATEWAY_ITEM: &str = "/v1/gateway/items/{id}";
 /// Where sessions are opened.
 pub const SESSIONS: &str = "/v1/sessions";

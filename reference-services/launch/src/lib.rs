@@ -8,6 +8,7 @@ mod command;
 mod healthcheck;
 
 use command::Command;
+use policy::{Policy, Upstream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::io::{self, Write};
@@ -32,6 +33,10 @@ pub struct Plan {
     pub workers: NonZeroUsize,
     /// The stores.
     pub settings: Settings,
+    /// Who may ask, how often, and how many at once: one for all workers.
+    pub policy: Policy,
+    /// Where the gateway passes requests on to.
+    pub upstream: Upstream,
 }
 
 impl Plan {
@@ -46,8 +51,8 @@ impl Plan {
 
 /// Runs the command that the command line names; `serve` returns once it was stopped and all answers are out.
 ///
-/// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command that
-/// makes no sense.
+/// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command or a
+/// variable that makes no sense.
 pub fn run(serve: impl FnOnce(Plan) -> Outcome) -> ExitCode {
     let command = match Command::from_env() {
         Ok(command) => command,
@@ -55,7 +60,10 @@ pub fn run(serve: impl FnOnce(Plan) -> Outcome) -> ExitCode {
     };
     start_log();
     let outcome = match command {
-        Command::Serve(address) => plan(address).and_then(serve).map(|()| true),
+        Command::Serve(address) => match plan(address) {
+            Ok(plan) => serve(plan).map(|()| true),
+            Err(error) => return complain(&error, 2),
+        },
         Command::Audit => match serde_json::from_reader(io::stdin().lock()) {
             Ok(counts) => audit(&counts),
             Err(error) => {
@@ -122,6 +130,8 @@ fn plan(address: SocketAddr) -> Result<Plan, Box<dyn Error + Send + Sync>> {
         address,
         workers: available_parallelism()?,
         settings: Settings::from_env()?,
+        policy: Policy::new(&policy::Settings::from_env()?),
+        upstream: Upstream::from_env()?,
     })
 }
 
