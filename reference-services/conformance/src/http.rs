@@ -147,3 +147,20 @@ pub(crate) async fn raw(address: &str, request: &str) -> String {
         .unwrap();
     String::from_utf8(answer).unwrap()
 }
+
+/// Sends one command to the Redis of `url` (`redis://127.0.0.1:6379/3`) and returns the texts and numbers of the answer,
+/// a line for each.
+pub(crate) async fn redis(url: &str, command: &str) -> String {
+    let (address, database) = url
+        .trim_start_matches("redis://")
+        .split_once('/')
+        .unwrap_or_else(|| panic!("{url} names no database"));
+    let commands = format!("SELECT {database}\r\n{command}\r\nQUIT\r\n");
+    let answers = raw(address, &commands).await;
+    let answers = answers.strip_prefix("+OK\r\n").unwrap();
+    let answer = answers.strip_suffix("+OK\r\n").unwrap();
+    let lines = answer.split_terminator("\r\n");
+    let texts = lines.filter(|line| !line.starts_with(['$', '*']));
+    let texts: Vec<&str> = texts.map(|line| line.trim_start_matches(':')).collect();
+    texts.join("\n")
+}

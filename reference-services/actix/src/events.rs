@@ -1,0 +1,29 @@
+//! Rows 10 and 11: events.
+
+use crate::error::ApiError;
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, Query};
+use contract::event::{Ack, BatchQuery, NewEvents};
+use store::{EventQueue, Store};
+
+pub(crate) async fn append(
+    store: Data<Store>,
+    events: Json<NewEvents>,
+) -> Result<HttpResponse, ApiError> {
+    store.append_events(&events).await?;
+    Ok(HttpResponse::Accepted().json(events.accepted()))
+}
+
+pub(crate) async fn batch(
+    queue: Data<EventQueue>,
+    query: Query<BatchQuery>,
+    Json(events): Json<NewEvents>,
+) -> Result<HttpResponse, ApiError> {
+    let accepted = events.accepted();
+    queue.push(events, query.ack).await?;
+    let mut response = match query.ack {
+        Ack::Durable => HttpResponse::Created(),
+        Ack::Queued => HttpResponse::Accepted(),
+    };
+    Ok(response.json(accepted))
+}
