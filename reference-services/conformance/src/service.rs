@@ -136,7 +136,7 @@ impl Upstream {
 async fn listening(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
     let spawned = command.args(["--port", "0"]).stdout(Stdio::piped()).spawn();
     let mut child = spawned.unwrap_or_else(|error| {
-        panic!("{command:?}: {error}; `cargo test --workspace` builds all programs")
+        panic!("{command:?}: {error}; `cargo test --workspace --test conformance` builds it")
     });
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();

@@ -1,4 +1,5 @@
-//! `upstream-stub` as a program. What it answers is tested where it is used: in each service's conformance suite.
+//! `upstream-stub` as a program. What it answers is tested where it is used: in each service's conformance suite, whose
+//! name this test shares, so that `--test conformance` builds the stub too.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
