@@ -2,7 +2,8 @@
 
 use crate::error::ApiError;
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
-use actix_web::web::{JsonConfig, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::http::StatusCode;
+use actix_web::web::{JsonConfig, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use contract::{Failure, limit};
 use std::error::Error;
 
@@ -10,11 +11,26 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     config
         .app_data(PathConfig::default().error_handler(|error, _| ApiError::from(error).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()))
-        .app_data(
-            JsonConfig::default()
-                .limit(limit::BODY_BYTES)
-                .error_handler(|error, _| ApiError::from(error).into()),
-        );
+        .app_data(PayloadConfig::new(limit::BODY_BYTES))
+        .app_data(json(limit::BODY_BYTES));
+}
+
+/// JSON bodies of up to `bytes`.
+pub(crate) fn json(bytes: usize) -> JsonConfig {
+    JsonConfig::default()
+        .limit(bytes)
+        .error_handler(|error, _| ApiError::from(error).into())
+}
+
+impl ApiError {
+    /// What keeps a body from being read, if it is not JSON that is wanted.
+    pub(crate) fn of_body(error: &actix_web::Error) -> Self {
+        match error.as_response_error().status_code() {
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::BodyTooLarge,
+            _ => Failure::InvalidBody(error.to_string()),
+        }
+        .into()
+    }
 }
 
 impl From<PathError> for ApiError {

@@ -12,7 +12,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use contract::request_id::RequestId;
 use contract::{Failure, header, limit, path};
 use launch::{Layers, Plan};
-use policy::{Permit, Policy};
+use policy::{Permit, Policy, Subject};
 use std::time::{Instant, SystemTime};
 use telemetry::{Answer, Metrics, Refused, request};
 use tokio::time::timeout;
@@ -149,9 +149,7 @@ fn check(rules: &Rules, request: &ServiceRequest) -> Result<Option<Permit>, Fail
     let permit = all.then(|| policy.admission.admit()).transpose()?;
     // The path as the router sees it: it decodes what a client may have encoded.
     if rules.layers.authenticate() && path::needs_token(request.match_info().as_str()) {
-        let values = request.headers().get_all(AUTHORIZATION);
-        let values = values.map(HeaderValue::as_bytes);
-        let subject = policy.authenticate(values, policy::ITEMS, SystemTime::now())?;
+        let subject = subject(policy, request)?;
         if rules.layers.limit() {
             policy.limiter.check(&subject)?;
         }
@@ -164,6 +162,33 @@ fn check(rules: &Rules, request: &ServiceRequest) -> Result<Option<Permit>, Fail
         return Err(Failure::BodyTooLarge);
     }
     Ok(permit)
+}
+
+/// Asks who is calling a route that is never open to all, and limits them, as far as layers have not done so.
+pub(crate) async fn guard<B: MessageBody + 'static>(
+    policy: Data<Policy>,
+    layers: Data<Layers>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let known = request.extensions().get::<Subject>().cloned();
+    let asked = known.map_or_else(|| subject(&policy, &request), Ok);
+    let granted = asked.and_then(|subject| {
+        if layers.limit() {
+            return Ok(());
+        }
+        policy.limiter.check(&subject)
+    });
+    match granted {
+        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
+        Err(failure) => Ok(refusal(request, failure)),
+    }
+}
+
+fn subject(policy: &Policy, request: &ServiceRequest) -> Result<Subject, Failure> {
+    let values = request.headers().get_all(AUTHORIZATION);
+    let values = values.map(HeaderValue::as_bytes);
+    policy.authenticate(values, policy::ITEMS, SystemTime::now())
 }
 
 fn refusal<B>(request: ServiceRequest, failure: Failure) -> ServiceResponse<EitherBody<B>> {

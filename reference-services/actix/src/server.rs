@@ -1,9 +1,10 @@
 //! The workers, the listener and its connections.
 
 use crate::middleware::{Rules, layers};
-use crate::{extract, routes};
+use crate::{extract, gateway, routes};
 use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
+use actix_web::web::Data;
 use actix_web::{App, HttpServer, rt::System};
 use contract::limit;
 use launch::{Outcome, Plan, Profile};
@@ -11,7 +12,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use store::{Store, settings};
+use store::{EventQueue, Store};
 
 /// Serves `plan` until a signal stops it: workers that share nothing, each with its part of the connections.
 pub(crate) fn serve(plan: &Plan) -> Outcome {
@@ -49,6 +50,11 @@ async fn run(plan: &Plan) -> Outcome {
     let listener = launch::listen(plan.address)?;
     let bound = listener.local_addr()?;
     let workers = NonZeroU32::try_from(plan.workers)?;
+    // One queue, one limit of each subject and one count of requests, whichever worker a connection falls to.
+    let (queue, writer) = EventQueue::open(&plan.settings);
+    let (queue, policy) = (Data::new(queue), Data::new(plan.policy.clone()));
+    let upstream = Data::new(plan.upstream.clone());
+    let asked = Data::new(plan.layers);
     let (stores, metrics) = (plan.settings.clone(), plan.metrics.clone());
     let started = Arc::new(AtomicU32::new(0));
 
@@ -56,8 +62,8 @@ async fn run(plan: &Plan) -> Outcome {
         let (stores, metrics, started) = (stores.clone(), metrics.clone(), Arc::clone(&started));
         // Opened on the worker's own runtime, so that no answer of a store crosses threads.
         let open = move || {
-            let share =
-                settings::connections_of_worker(started.fetch_add(1, Ordering::Relaxed), workers);
+            let worker = started.fetch_add(1, Ordering::Relaxed);
+            let share = stores.share_of_worker(worker, workers);
             let (stores, metrics) = (stores.clone(), metrics.clone());
             async move {
                 let store = Store::open(&stores, share).await?;
@@ -69,6 +75,11 @@ async fn run(plan: &Plan) -> Outcome {
         };
         App::new()
             .data_factory(open)
+            .app_data(Data::new(gateway::client()))
+            .app_data(queue.clone())
+            .app_data(policy.clone())
+            .app_data(upstream.clone())
+            .app_data(asked.clone())
             .configure(extract::configure)
             .configure(routes::configure)
     };
@@ -94,5 +105,7 @@ async fn run(plan: &Plan) -> Outcome {
         Some(rules) => start!(move || app().app_data(rules.clone()).wrap(from_fn(layers))),
     };
     plan.announce(bound);
-    Ok(server.await?)
+    server.await?;
+    writer.finish().await;
+    Ok(())
 }

@@ -1,10 +1,10 @@
-//! Row 3: accounts.
+//! Rows 3 and 4: accounts.
 
 use crate::error::ApiError;
 use crate::extract::Path;
 use axum::Json;
-use axum::extract::State;
-use contract::account::Account;
+use axum::extract::{RawQuery, State};
+use contract::account::{Account, random_count};
 use store::Store;
 
 pub(crate) async fn read(
@@ -12,4 +12,12 @@ pub(crate) async fn read(
     Path(id): Path<String>,
 ) -> Result<Json<Account>, ApiError> {
     Ok(Json(store.account(id.parse()?).await?))
+}
+
+pub(crate) async fn random(
+    State(store): State<Store>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<Account>>, ApiError> {
+    let count = random_count(query.as_deref());
+    Ok(Json(store.random_accounts(count).await?))
 }

@@ -1,7 +1,7 @@
 //! Axum's own extractors, with rejections in the words of the contract.
 
 use crate::error::ApiError;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::StatusCode;
 use contract::Failure;
@@ -38,6 +38,16 @@ impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
         match rejection.status() {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Failure::UnsupportedMediaType,
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::BodyTooLarge,
+            _ => Failure::InvalidBody(cause(&rejection)),
+        }
+        .into()
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Failure::BodyTooLarge,
             _ => Failure::InvalidBody(cause(&rejection)),
         }

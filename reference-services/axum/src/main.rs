@@ -2,13 +2,16 @@
 
 mod accounts;
 mod error;
+mod events;
 mod extract;
+mod gateway;
 mod greetings;
 mod health;
 mod items;
 mod middleware;
 mod routes;
 mod server;
+mod sessions;
 mod transfers;
 
 use launch::Service;

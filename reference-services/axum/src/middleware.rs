@@ -3,12 +3,14 @@
 use crate::error::ApiError;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
 use contract::{Failure, limit};
 use launch::{Layers, Plan};
 use layers::{
     Authenticate, BodyLimit, Gate, Limit, MetricsLayer, RequestIdLayer, Shed, TimeoutLayer,
     TraceLayer,
 };
+use policy::Policy;
 
 /// Puts the layers around all routes of `router`, outermost first. Nothing is added that was not asked for.
 pub(crate) fn wrap(router: Router, plan: &Plan) -> Router {
@@ -33,6 +35,24 @@ pub(crate) fn wrap(router: Router, plan: &Plan) -> Router {
     match &plan.metrics {
         None => router,
         Some(metrics) => router.layer(MetricsLayer::new(metrics.clone())),
+    }
+}
+
+/// Puts authentication and limit around a route that is never open to all, as far as `layers` do not put them around
+/// every route.
+pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
+    route: MethodRouter<S>,
+    layers: Layers,
+    policy: &Policy,
+) -> MethodRouter<S> {
+    let limit = Gate::new(Limit::new(policy.clone()), refuse);
+    match (layers.authenticate(), layers.limit()) {
+        (true, true) => route,
+        (true, false) => route.layer(limit),
+        (false, _) => {
+            let auth = Gate::new(Authenticate::new(policy.clone()), refuse);
+            route.layer((auth, limit))
+        }
     }
 }
 

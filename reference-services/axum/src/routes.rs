@@ -1,26 +1,46 @@
 //! Which handler answers which path and method.
 
 use crate::error::ApiError;
-use crate::{accounts, greetings, health, items, transfers};
+use crate::gateway::Gateway;
+use crate::{accounts, events, gateway, greetings, health, items, middleware, sessions, transfers};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::routing::{any, get, post};
 use contract::{Failure, limit, path};
-use store::Store;
+use launch::Layers;
+use policy::Policy;
+use store::{EventQueue, Store};
 
-pub(crate) fn router(store: Store) -> Router {
+/// What handlers ask for by the type of its parts.
+#[derive(Debug, Clone, FromRef)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) queue: EventQueue,
+    pub(crate) policy: Policy,
+    pub(crate) gateway: Gateway,
+}
+
+/// The routes of `app`; where `layers` leave it to the gateway, that one asks who is calling itself.
+pub(crate) fn router(app: App, layers: Layers) -> Router {
+    let larger = DefaultBodyLimit::max(limit::EVENTS_BODY_BYTES);
+    let proxy = middleware::guard(any(gateway::proxy), layers, &app.policy);
     Router::new()
         .route(path::LIVEZ, get(health::live))
         .route(path::READYZ, get(health::ready))
         .route(path::PLAINTEXT, get(greetings::plaintext))
         .route(path::JSON, get(greetings::json))
         .route(path::ACCOUNT, get(accounts::read))
+        .route(path::RANDOM_ACCOUNTS, get(accounts::random))
         .route(path::ITEMS, get(items::list))
         .route(path::ITEM, get(items::read).put(items::update))
         .route(path::TRANSFERS, post(transfers::create))
         .route(path::TRANSFER, get(transfers::read))
+        .route(path::EVENTS, post(events::append).layer(larger))
+        .route(path::EVENTS_BATCH, post(events::batch).layer(larger))
+        .route(path::GATEWAY_ITEM, proxy)
+        .route(path::SESSIONS, post(sessions::open))
         .fallback(async || ApiError::from(Failure::PathNotFound))
         .method_not_allowed_fallback(async || ApiError::from(Failure::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(limit::BODY_BYTES))
-        .with_state(store)
+        .with_state(app)
 }

@@ -2,7 +2,9 @@
 //!
 //! `axum::serve` has no time-out for a request's head, so connections are accepted here and served by Hyper itself.
 
-use crate::{middleware, routes};
+use crate::gateway::Gateway;
+use crate::middleware;
+use crate::routes::{self, App};
 use axum::Router;
 use contract::limit;
 use hyper::server::conn::http1;
@@ -15,9 +17,10 @@ use std::net;
 use std::num::NonZeroU32;
 use std::thread;
 use std::time::Duration;
-use store::{Store, settings};
+use store::{EventQueue, Share, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 /// The pause after a failed accept, which mostly means that descriptors ran out: without it the loop would spin.
@@ -55,9 +58,13 @@ fn serve_together(plan: &Plan) -> Outcome {
         .worker_threads(plan.workers.get())
         .enable_all()
         .build()?;
-    let connections = NonZeroU32::new(limit::POSTGRES_CONNECTIONS).unwrap_or(NonZeroU32::MIN);
-    let announce = |bound| plan.announce(bound);
-    runtime.block_on(run(plan, listener, connections, announce))
+    runtime.block_on(async {
+        let (queue, writer) = EventQueue::open(&plan.settings);
+        let announce = |bound| plan.announce(bound);
+        run(plan, listener, plan.settings.whole(), queue, announce).await?;
+        writer.finish().await;
+        Ok(())
+    })
 }
 
 /// A runtime for each worker, with its own listener, among which the kernel spreads the connections, and its part of the
@@ -71,42 +78,63 @@ fn serve_apart(plan: &Plan) -> Outcome {
         .into_iter()
         .chain(others)
         .collect::<io::Result<_>>()?;
+    // The queue of events is one for the process. Its writer lives on this thread, the workers on theirs.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (queue, writer) = runtime.block_on(async { EventQueue::open(&plan.settings) });
     plan.announce(bound);
     thread::scope(|scope| {
-        let workers: Vec<_> = listeners
+        let (threads, ends): (Vec<_>, Vec<_>) = listeners
             .into_iter()
             .zip(0..)
             .map(|(listener, index)| {
-                let share = settings::connections_of_worker(index, workers);
-                scope.spawn(move || {
+                let (share, queue) = (plan.settings.share_of_worker(index, workers), queue.clone());
+                let (ended, end) = oneshot::channel::<()>();
+                let thread = scope.spawn(move || {
                     let runtime = Builder::new_current_thread().enable_all().build()?;
-                    runtime.block_on(run(plan, listener, share, |_| {}))
-                })
+                    let outcome = runtime.block_on(run(plan, listener, share, queue, |_| {}));
+                    drop(ended);
+                    outcome
+                });
+                (thread, end)
             })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            let ended = worker.join();
+            .unzip();
+        runtime.block_on(async {
+            for end in ends {
+                // Nothing is ever sent: the other half is dropped, which is the end.
+                let _ = end.await;
+            }
+            writer.finish().await;
+        });
+        threads.into_iter().try_for_each(|thread| {
+            let ended = thread.join();
             ended.unwrap_or_else(|_| Err("a worker panicked".into()))
         })
     })
 }
 
-/// Serves `listener` with `connections` to `PostgreSQL`; `ready` is told of its address once both are open.
+/// Serves `listener` with this share of connections to the stores; `ready` is told of its address once all are open.
 async fn run(
     plan: &Plan,
     listener: net::TcpListener,
-    connections: NonZeroU32,
+    share: Share,
+    queue: EventQueue,
     ready: impl FnOnce(net::SocketAddr),
 ) -> Outcome {
     let stop = launch::stop_signal()?;
-    let store = Store::open(&plan.settings, connections).await?;
+    let store = Store::open(&plan.settings, share).await?;
     if let Some(metrics) = &plan.metrics {
         metrics.watch(store.clone());
     }
     let listener = TcpListener::from_std(listener)?;
     ready(listener.local_addr()?);
 
-    let router = middleware::wrap(routes::router(store), plan);
+    let app = App {
+        store,
+        queue,
+        policy: plan.policy.clone(),
+        gateway: Gateway::new(plan.upstream.clone()),
+    };
+    let router = middleware::wrap(routes::router(app, plan.layers), plan);
     let http = http(plan.profile);
     let graceful = GracefulShutdown::new();
     tokio::select! {

@@ -2,11 +2,15 @@
 
 mod accounts;
 mod basics;
+mod events;
+mod gateway;
 mod items;
 mod layers;
 mod operation;
 mod outages;
+mod pools;
 mod process;
+mod sessions;
 mod transfers;
 
 use crate::World;
@@ -31,6 +35,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     basics::greetings_are_exact,
     basics::unknown_paths_and_methods_are_errors,
     accounts::are_read_by_id,
+    accounts::are_read_at_random,
     items::are_listed_by_keyset,
     items::bad_pages_are_refused,
     items::are_read_through_the_cache,
@@ -45,12 +50,30 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     transfers::a_key_in_flight_is_a_conflict,
     transfers::opposite_transfers_do_not_deadlock,
     transfers::conflicts_are_tried_five_times,
+    events::go_into_the_stream,
+    events::bad_events_are_refused,
+    events::batches_are_durable_or_queued,
+    events::each_request_is_a_batch_of_its_own,
+    events::a_full_queue_is_a_429,
+    events::a_batch_that_is_not_written_is_a_503,
+    events::the_queue_is_drained_before_the_end,
+    sessions::are_opened_for_users,
+    sessions::bad_logins_are_refused,
+    gateway::passes_requests_on,
+    gateway::headers_for_one_connection_stay_there,
+    gateway::strangers_are_refused,
+    gateway::each_subject_has_a_limit,
+    gateway::an_upstream_that_fails_is_a_502_or_504,
+    gateway::large_bodies_are_refused,
+    pools::a_used_up_pool_is_a_503,
+    pools::settings_that_make_no_sense_are_refused,
     outages::redis_down_or_silent_is_bypassed,
     outages::postgresql_down_or_silent_is_a_503,
     layers::none_adds_nothing,
     layers::trace_names_every_request,
     layers::auth_asks_who_is_calling,
     layers::limit_counts_for_each_subject,
+    layers::the_gateway_asks_and_counts_once,
     layers::all_of_them_keep_their_order,
     operation::config_tells_all_but_secrets,
     operation::metrics_are_kept_for_those_who_ask,

@@ -147,3 +147,30 @@ pub(crate) async fn raw(address: &str, request: &str) -> String {
         .unwrap();
     String::from_utf8(answer).unwrap()
 }
+
+/// Sends one command to the Redis of `url` (`redis://:password@127.0.0.1:6379/3`) and returns the texts and numbers of
+/// the answer, a line for each.
+pub(crate) async fn redis(url: &str, command: &str) -> String {
+    let (server, database) = url
+        .trim_start_matches("redis://")
+        .split_once('/')
+        .expect("the URL names a database");
+    let (password, address) = server.split_once('@').unwrap_or_default();
+    let address = if address.is_empty() { server } else { address };
+    let password = password.trim_start_matches(':');
+    let (login, greeting) = if password.is_empty() {
+        (String::new(), "+OK\r\n")
+    } else {
+        (format!("AUTH {password}\r\n"), "+OK\r\n+OK\r\n")
+    };
+    let commands = format!("{login}SELECT {database}\r\n{command}\r\nQUIT\r\n");
+    let answers = raw(address, &commands).await;
+    let answer = answers
+        .strip_prefix(greeting)
+        .and_then(|answers| answers.strip_suffix("+OK\r\n"))
+        .unwrap_or_else(|| panic!("{command}: {answers}"));
+    let lines = answer.split_terminator("\r\n");
+    let texts = lines.filter(|line| !line.starts_with(['$', '*']));
+    let texts: Vec<&str> = texts.map(|line| line.trim_start_matches(':')).collect();
+    texts.join("\n")
+}

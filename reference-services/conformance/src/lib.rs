@@ -2,8 +2,9 @@
 //!
 //! It knows no framework and shares no code with the services: names and numbers are written out here once more, so
 //! that a change of the contract has to be made twice, on purpose. A service is a program that takes `--port 0`,
-//! `DATABASE_URL` and `REDIS_URL`; the suite speaks HTTP to it, and SQL to its database where a situation (a key held
-//! by another request, a conflict of transactions) cannot be made from outside.
+//! `DATABASE_URL` and `REDIS_URL`, with `upstream-stub` behind its gateway; the suite speaks HTTP to it, SQL to its database
+//! where a situation (a key held by another request, a conflict of transactions) cannot be made from outside, and to
+//! Redis where a stream cannot be read from outside.
 //!
 //! Every answer is compared whole: status, body, and the exact set of headers. A service whose headers differ from
 //! its sisters' therefore fails.
@@ -23,26 +24,52 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use service::Service;
+use service::{Service, Upstream};
 
 /// What is tested, and on which stores. The database is a fresh copy of what `reference-seed` makes, and Redis is empty.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// The service's program.
     pub program: PathBuf,
+    /// The program that stands behind its gateway, `upstream-stub`.
+    pub upstream: PathBuf,
     /// A database that nobody else uses, for a user that may create functions in it.
     pub database_url: String,
     /// A Redis database that nobody else uses.
     pub redis_url: String,
+    /// Variables that the service is started with in every case, beside those of the case.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
 /// Runs every case, prints a line for each on standard error, and returns the names of those that failed.
 pub async fn check(subject: Subject) -> Vec<&'static str> {
+    check_some(subject, |_| true).await
+}
+
+/// [`check`] with the cases alone that need Redis.
+pub async fn check_redis(subject: Subject) -> Vec<&'static str> {
+    let modules = ["basics::", "items::", "events::", "outages::"];
+    check_some(subject, |name| {
+        modules.iter().any(|module| name.starts_with(module))
+    })
+    .await
+}
+
+async fn check_some(subject: Subject, chosen: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let upstream = Upstream::start(&subject).await;
     // Copies of items live for a minute here, so that no case depends on how fast it runs.
-    let service = Service::start(&subject, &[("CACHE_TTL_SECONDS", "60")]).await;
-    let world = Arc::new(World { subject, service });
+    let environment = [
+        ("CACHE_TTL_SECONDS", "60"),
+        ("UPSTREAM_URL", &format!("http://{}", upstream.address)),
+    ];
+    let service = Service::start(&subject, &environment).await;
+    let world = Arc::new(World {
+        subject,
+        service,
+        upstream,
+    });
     let mut failed = Vec::new();
-    for (name, case) in cases::ALL {
+    for (name, case) in cases::ALL.iter().filter(|(name, _)| chosen(name)) {
         let start = Instant::now();
         // In a task of its own, a case that panics fails alone.
         let outcome = tokio::spawn(case(Arc::clone(&world))).await;
@@ -60,6 +87,8 @@ struct World {
     subject: Subject,
     /// A service on both stores, for all cases that need nothing special.
     service: Service,
+    /// What stands behind the gateway of that service.
+    upstream: Upstream,
 }
 
 #[expect(

@@ -1,7 +1,9 @@
 //! A running service: started on a free port, stopped by a signal.
 
 use crate::Subject;
+use crate::World;
 use crate::http::{Answer, Request};
+use crate::token::SECRET;
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -25,37 +27,32 @@ pub(crate) struct Service {
 impl Service {
     /// Starts the subject with these variables in its environment, over those of its stores.
     pub(crate) async fn start(subject: &Subject, environment: &[(&str, &str)]) -> Self {
-        Self::spawn(&mut command(subject, environment)).await
+        Self::spawn(command(subject, environment)).await
     }
 
     /// As [`Self::start`], with a log that [`Self::log`] returns.
     pub(crate) async fn start_with_log(subject: &Subject, environment: &[(&str, &str)]) -> Self {
-        Self::spawn(command(subject, environment).stderr(Stdio::piped())).await
+        let mut command = command(subject, environment);
+        command.stderr(Stdio::piped());
+        Self::spawn(command).await
     }
 
-    async fn spawn(command: &mut Command) -> Self {
-        let mut child = command
-            .args(["--port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        timeout(PATIENCE, output.read_line(&mut line))
-            .await
-            .expect("no port was printed")
-            .unwrap();
-        let port: u16 = line
-            .trim_end()
-            .parse()
-            .unwrap_or_else(|_| panic!("{line:?} is no port"));
+    async fn spawn(command: Command) -> Self {
+        let (child, output, address) = listening(command).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             child,
             output,
             client,
-            address: format!("127.0.0.1:{port}"),
+            address,
         }
+    }
+
+    /// Starts it with the world's upstream behind its gateway.
+    pub(crate) async fn start_with_upstream(world: &World, environment: &[(&str, &str)]) -> Self {
+        let url = format!("http://{}", world.upstream.address);
+        let environment = [environment, &[("UPSTREAM_URL", &url)]].concat();
+        Self::start(&world.subject, &environment).await
     }
 
     /// The port that was printed after the service's own, under `METRICS_PORT=0`.
@@ -115,6 +112,60 @@ impl Service {
     }
 }
 
+/// What stands behind the gateway. Killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    _child: Child,
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+}
+
+impl Upstream {
+    pub(crate) async fn start(subject: &Subject) -> Self {
+        let mut command = Command::new(&subject.upstream);
+        command.kill_on_drop(true);
+        let (child, _, address) = listening(command).await;
+        Self {
+            _child: child,
+            address,
+        }
+    }
+}
+
+/// Starts a program on a free port, which it prints.
+async fn listening(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
+    let spawned = command.args(["--port", "0"]).stdout(Stdio::piped()).spawn();
+    let mut child = spawned.unwrap_or_else(|error| {
+        panic!("{command:?}: {error}; `cargo test --workspace --test conformance` builds it")
+    });
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    timeout(PATIENCE, output.read_line(&mut line))
+        .await
+        .expect("no port was printed")
+        .unwrap();
+    let port: u16 = line
+        .trim_end()
+        .parse()
+        .unwrap_or_else(|_| panic!("{line:?} is no port"));
+    (child, output, format!("127.0.0.1:{port}"))
+}
+
+/// Starts the subject with variables that make no sense; returns its exit code and what it said on standard error.
+pub(crate) async fn refused(
+    subject: &Subject,
+    environment: &[(&str, &str)],
+) -> (Option<i32>, String) {
+    let output = timeout(PATIENCE, command(subject, environment).output())
+        .await
+        .expect("the service serves all the same")
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
 /// Runs a command of the subject to its end; returns its exit code and what it printed.
 pub(crate) async fn run(
     subject: &Subject,
@@ -151,6 +202,8 @@ fn command(subject: &Subject, environment: &[(&str, &str)]) -> Command {
         .env("RUST_LOG", "off")
         .env("DATABASE_URL", &subject.database_url)
         .env("REDIS_URL", &subject.redis_url)
+        .env("TOKEN_SECRET", SECRET)
+        .envs(subject.environment.iter().copied())
         .envs(environment.iter().copied())
         .kill_on_drop(true);
     command

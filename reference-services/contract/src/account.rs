@@ -1,6 +1,6 @@
 //! Accounts, as they are read.
 
-use crate::Failure;
+use crate::{Failure, limit};
 use serde::Serialize;
 use std::str::FromStr;
 
@@ -29,6 +29,24 @@ impl FromStr for AccountId {
     }
 }
 
+/// How many accounts a query asks to read at random: its first `n`, from 1 to [`limit::RANDOM_ACCOUNTS`]. As in
+/// `TechEmpower`'s test of many queries, whatever is no number counts as 1, and a number out of bounds as the bound.
+#[must_use]
+pub fn random_count(query: Option<&str>) -> usize {
+    let pairs = query.unwrap_or_default().split('&');
+    let text = pairs
+        .filter_map(|pair| pair.strip_prefix("n="))
+        .next()
+        .unwrap_or_default();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return 1;
+    }
+    // Digits alone fail to parse only where they are too many.
+    text.parse()
+        .unwrap_or(limit::RANDOM_ACCOUNTS)
+        .clamp(1, limit::RANDOM_ACCOUNTS)
+}
+
 /// `text` as a whole number from 1 up, in digits alone.
 pub(crate) fn positive(text: &str) -> Option<i64> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -40,6 +58,26 @@ pub(crate) fn positive(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_is_no_count_is_1() {
+        for (query, expected) in [
+            (None, 1),
+            (Some(""), 1),
+            (Some("n="), 1),
+            (Some("n=x"), 1),
+            (Some("n=-5"), 1),
+            (Some("n=1.5"), 1),
+            (Some("n=0"), 1),
+            (Some("n=20"), 20),
+            (Some("m=7&n=20&n=3"), 20),
+            (Some("n=500"), 500),
+            (Some("n=501"), 500),
+            (Some("n=99999999999999999999999"), 500),
+        ] {
+            assert_eq!(random_count(query), expected, "{query:?}");
+        }
+    }
 
     #[test]
     fn an_account_is_named_by_a_whole_number_from_1_up() {

@@ -5,13 +5,16 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`account`], [`item`], [`transfer`], [`session`], [`greeting`] | the resources, as they are read and written |
+//! | [`account`], [`item`], [`transfer`], [`event`], [`session`], [`greeting`] | the resources, as they are read and written |
 //! | [`failure`], [`request_id`] | every error a client can see: status, code, message, body |
 //! | [`header`], [`path`], [`limit`] | the names and numbers both services share |
+//! | [`forward`] | which headers a gateway passes on |
 //! | [`setting`] | environment variables, read in one way |
 
 pub mod account;
+pub mod event;
 pub mod failure;
+pub mod forward;
 pub mod greeting;
 pub mod header;
 pub mod item;

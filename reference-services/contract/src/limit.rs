@@ -8,6 +8,25 @@ pub const BODY_BYTES: usize = 16 * 1024;
 /// The largest request body of the two rows that take events, in bytes: 1,000 events of 256 bytes each.
 pub const EVENTS_BODY_BYTES: usize = 256 * 1024;
 
+/// The most events of one request.
+pub const EVENTS: usize = 1_000;
+
+/// The longest name of a device, in characters.
+pub const DEVICE_CHARACTERS: usize = 64;
+
+/// The latest moment of an event: the last millisecond of the year 9999, since 1970.
+pub const EVENT_AT: i64 = 253_402_300_799_999;
+
+/// About how many events the stream keeps; older ones go.
+pub const EVENTS_STREAM: usize = 100_000;
+
+/// The most accounts that are read at random in one request, as in `TechEmpower`'s test of many queries.
+pub const RANDOM_ACCOUNTS: usize = 500;
+
+/// The largest answer that is passed on from an upstream, in bytes: it is held in memory, so that one that breaks off is
+/// a 502 and not half an answer.
+pub const UPSTREAM_BODY_BYTES: usize = 1024 * 1024;
+
 /// The longest user name, and the longest password, in characters.
 pub const CREDENTIAL_CHARACTERS: usize = 64;
 
@@ -57,9 +76,6 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long requests in flight may take to finish after SIGTERM: above any time-out of the stores.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-
-/// `PostgreSQL` connections of one service, over all its workers.
-pub const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Seconds that a client is asked to wait after a 503, or after a 429 of a full queue: stores come back
 /// within about one, and 0 would invite a storm.

@@ -2,7 +2,20 @@
 
 /// All of them: a metric has one label for each, and no path beside them is ever one.
 pub const ALL: &[&str] = &[
-    LIVEZ, READYZ, PLAINTEXT, JSON, ACCOUNT, ITEMS, ITEM, TRANSFERS, TRANSFER, SESSIONS,
+    LIVEZ,
+    READYZ,
+    PLAINTEXT,
+    JSON,
+    ACCOUNT,
+    RANDOM_ACCOUNTS,
+    ITEMS,
+    ITEM,
+    TRANSFERS,
+    TRANSFER,
+    EVENTS,
+    EVENTS_BATCH,
+    GATEWAY_ITEM,
+    SESSIONS,
 ];
 
 /// Whether `path` is closed to those without a token, where layers ask for one: all of the contract is, but the probes
@@ -30,5 +43,15 @@ pub const ITEM: &str = "/v1/items/{id}";
 pub const TRANSFERS: &str = "/v1/transfers";
 /// One transfer.
 pub const TRANSFER: &str = "/v1/transfers/{id}";
+/// Accounts at random.
+pub const RANDOM_ACCOUNTS: &str = "/v1/accounts/random";
+/// Where events go into a stream.
+pub const EVENTS: &str = "/v1/events";
+/// Where events go into a table.
+pub const EVENTS_BATCH: &str = "/v1/events/batch";
+/// What stands before the path of the upstream.
+pub const GATEWAY: &str = "/v1/gateway";
+/// An item of the upstream.
+pub const GATEWAY_ITEM: &str = "/v1/gateway/items/{id}";
 /// Where sessions are opened.
 pub const SESSIONS: &str = "/v1/sessions";

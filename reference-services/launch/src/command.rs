@@ -15,12 +15,28 @@ Options:
   --port N                     else PORT, else 8080; 0 takes a free port and prints it
   --log-format text|json       else LOG_FORMAT, else text; the log goes to standard error
 
-Environment: DATABASE_URL, REDIS_URL; PORT [8080], HOST [127.0.0.1], TX_MODE lock|serializable [lock],
-CACHE_TTL_SECONDS [1], RUST_LOG [warn], LOG_FORMAT text|json [text],
-METRICS_PORT [none]: Prometheus can ask there for /metrics; 0 takes a free port and prints `metrics PORT`,
-PROFILE idiomatic|tuned [idiomatic]: how the framework is set up,
-LAYERS none|trace|auth|limit|all [none]: what stands before the handlers,
-TOKEN_SECRET, RATE_LIMIT_PER_SECOND [100], RATE_LIMIT_BURST [100], MAX_IN_FLIGHT [1024]";
+Environment: DATABASE_URL, REDIS_URL; PORT [8080], HOST [127.0.0.1], RUST_LOG [warn]
+  LOG_FORMAT text|json [text]
+  METRICS_PORT [none]              answers /metrics for Prometheus; 0 takes a free port and prints `metrics PORT`
+  PROFILE idiomatic|tuned [idiomatic]
+                                   how the framework is set up
+  LAYERS none|trace|auth|limit|all [none]
+                                   what stands before the handlers
+  POSTGRES_CONNECTIONS [16]        over all workers
+  POSTGRES_ACQUIRE_MS [1000]       how long a request waits for one of them; then 503
+  TX_MODE lock|serializable [lock] how transfers are kept apart
+  REDIS_ACCESS manager|deadpool|bb8 [manager]
+                                   one connection for all requests of a worker, or a pool
+  REDIS_CONNECTIONS [8]            of a pool, over all workers
+  REDIS_TIMEOUT_MS [100]           for each command; then the cache is bypassed
+  CACHE_TTL_SECONDS [1]            how long an item stays in Redis
+  EVENTS_QUEUE [10000]             events that may wait to be written; then 429
+  TOKEN_SECRET                     signs tokens, 32 bytes or more; the default is for measurements alone
+  RATE_LIMIT_PER_SECOND [100]      requests of a subject, where it is limited; then 429
+  RATE_LIMIT_BURST [100]           of them at once, after a pause
+  MAX_IN_FLIGHT [1024]             requests in flight, where they are bounded; then 503
+  UPSTREAM_URL [http://127.0.0.1:8081]
+  UPSTREAM_TIMEOUT_MS [1000]       for a whole exchange with the upstream; then 504";
 
 /// The port of a service that was told none.
 const PORT: u16 = 8080;

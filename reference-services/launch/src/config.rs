@@ -7,6 +7,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use store::RedisAccess;
 
 /// The version of this form. Keys may be added under the same version; one that goes or changes its meaning raises it.
 const SCHEMA: u32 = 1;
@@ -38,7 +39,12 @@ pub(crate) struct Config {
     log_format: &'static str,
     metrics: bool,
     tx_mode: &'static str,
+    redis_access: &'static str,
+    redis_timeout_ms: u128,
     cache_ttl_seconds: u64,
+    postgres_acquire_ms: u128,
+    events_queue: usize,
+    upstream_timeout_ms: u128,
     rate_limit_per_second: u32,
     rate_limit_burst: u32,
     max_in_flight: u32,
@@ -63,6 +69,8 @@ struct Build {
 #[derive(Debug, Serialize)]
 struct Pools {
     postgres: u32,
+    /// `None`: one connection for each store, which all its requests share.
+    redis: Option<u32>,
 }
 
 /// What is equal in all services, row by row as in the README's table.
@@ -90,6 +98,7 @@ impl Config {
             .split(' ')
             .filter_map(|pair| pair.split_once('='))
             .collect();
+        let settings = &plan.settings;
         let release = !cfg!(debug_assertions);
         let head_timeout_ms = plan
             .profile
@@ -114,15 +123,24 @@ impl Config {
             layers: plan.layers.as_str(),
             log_format: log.as_str(),
             metrics: plan.metrics_port.is_some(),
-            tx_mode: plan.settings.tx_mode().as_str(),
-            cache_ttl_seconds: plan.settings.cache_ttl_seconds(),
+            tx_mode: settings.tx_mode().as_str(),
+            redis_access: settings.redis_access().as_str(),
+            redis_timeout_ms: settings.redis_timeout().as_millis(),
+            cache_ttl_seconds: settings.cache_ttl_seconds(),
+            postgres_acquire_ms: settings.acquire_timeout().as_millis(),
+            events_queue: settings.events_queue(),
+            upstream_timeout_ms: plan.upstream.timeout.as_millis(),
             rate_limit_per_second: plan.rules.rate.get(),
             rate_limit_burst: plan.rules.burst.get(),
             max_in_flight: plan.rules.in_flight.get(),
             workers: plan.workers.get(),
             allocator: service.allocator,
             pools: Pools {
-                postgres: limit::POSTGRES_CONNECTIONS,
+                postgres: settings.postgres_connections(),
+                redis: match settings.redis_access() {
+                    RedisAccess::Manager => None,
+                    RedisAccess::Deadpool | RedisAccess::Bb8 => Some(settings.redis_connections()),
+                },
             },
             parity: Parity {
                 tcp_nodelay: limit::TCP_NODELAY,
@@ -132,7 +150,7 @@ impl Config {
                 head_timeout_ms,
                 body_limit_bytes: limit::BODY_BYTES,
                 workers: plan.workers.get(),
-                postgres_connections: limit::POSTGRES_CONNECTIONS,
+                postgres_connections: settings.postgres_connections(),
                 descriptors: getrlimit(Resource::Nofile).current,
                 allocator: service.allocator,
                 shutdown_grace_ms: limit::SHUTDOWN_GRACE.as_millis(),

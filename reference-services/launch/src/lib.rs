@@ -16,11 +16,11 @@ pub use options::{Layers, Profile};
 use command::{Action, Command};
 use config::Config;
 use options::{LogFormat, Options};
-use policy::Policy;
+use policy::{Policy, Upstream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -46,8 +46,10 @@ pub struct Plan {
     pub profile: Profile,
     /// What stands before the handlers.
     pub layers: Layers,
-    /// Who may ask, how often, and how many at once.
+    /// Who may ask, how often, and how many at once: one for all workers.
     pub policy: Policy,
+    /// Where the gateway passes requests on to.
+    pub upstream: Upstream,
     /// Where requests are counted, if somebody can ask for it.
     pub metrics: Option<Metrics>,
     /// What `policy` was made of.
@@ -72,11 +74,14 @@ impl Plan {
     }
 }
 
+/// The address of a plan that nobody is to serve.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// Runs the command that the command line names; `serve` returns once it was stopped and all answers are out. `service`
 /// says what is its own.
 ///
-/// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command that
-/// makes no sense.
+/// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command or a
+/// variable that makes no sense.
 pub fn run(service: &Service, serve: impl FnOnce(&Plan) -> Outcome) -> ExitCode {
     let command = match Command::from_env() {
         Ok(command) => command,
@@ -84,11 +89,17 @@ pub fn run(service: &Service, serve: impl FnOnce(&Plan) -> Outcome) -> ExitCode 
     };
     start_log(command.log);
     let outcome = match command.action {
-        Action::Serve(address, options) => Plan::new(address, options)
-            .and_then(Plan::with_metrics)
-            .and_then(|plan| serve(&plan))
-            .map(|()| true),
-        Action::Config(options) => config(service, options, command.log).map(|()| true),
+        Action::Serve(address, options) => match Plan::new(address, options) {
+            Ok(plan) => plan
+                .with_metrics()
+                .and_then(|plan| serve(&plan))
+                .map(|()| true),
+            Err(error) => return complain(&error, 2),
+        },
+        Action::Config(options) => match Plan::new(NOWHERE, options) {
+            Ok(plan) => config(service, &plan, command.log).map(|()| true),
+            Err(error) => return complain(&error, 2),
+        },
         Action::Audit => match serde_json::from_reader(io::stdin().lock()) {
             Ok(counts) => audit(&counts),
             Err(error) => {
@@ -171,6 +182,7 @@ impl Plan {
             address,
             workers: available_parallelism()?,
             settings: Settings::from_env()?,
+            upstream: Upstream::from_env()?,
             policy: Policy::new(&rules),
             rules,
             profile: options.profile,
@@ -195,10 +207,9 @@ impl Plan {
     }
 }
 
-/// Prints how a service would serve with these options and this environment.
-fn config(service: &Service, options: Options, log: LogFormat) -> Outcome {
-    let plan = Plan::new(SocketAddr::from(([127, 0, 0, 1], 0)), options)?;
-    let config = serde_json::to_string(&Config::new(service, &plan, log))?;
+/// Prints how a service would serve `plan`.
+fn config(service: &Service, plan: &Plan, log: LogFormat) -> Outcome {
+    let config = serde_json::to_string(&Config::new(service, plan, log))?;
     Ok(writeln!(io::stdout(), "{config}")?)
 }
 

@@ -7,6 +7,7 @@
 //! | [`token`] | whose token it is, and whether it is still good: JWT, HS256 |
 //! | [`limiter`] | whether a subject asks too often: GCRA |
 //! | [`admission`] | whether the service has too many requests in flight |
+//! | [`upstream`] | where the gateway passes requests on to |
 //! | [`settings`] | how much of each, from the environment |
 //!
 //! There is one [`Policy`] for a process, which all its workers share: a subject's limit must not depend on the worker
@@ -18,11 +19,13 @@ mod hs256;
 pub mod limiter;
 pub mod settings;
 pub mod token;
+pub mod upstream;
 
 pub use admission::{Admission, Permit};
 pub use limiter::Limiter;
 pub use settings::{MEASUREMENT_SECRET, Settings};
 pub use token::{Subject, Tokens};
+pub use upstream::Upstream;
 
 use contract::Failure;
 use contract::session::{NewSession, Session};

@@ -1,8 +1,9 @@
 //! The audit: whether the data agree with what clients were told over a whole launch.
 //!
 //! tailmark counts answers and knows no table; this module knows the tables and sees no answer. A step counts as a
-//! transfer when its own name contains `transfer` in any case: `buy/transfer`, `main/POST-v1-transfers`. A scenario
-//! whose transfers hide under another name fails its audit, for then more was booked than was answered.
+//! transfer when its own name contains `transfer` in any case: `buy/transfer`, `main/POST-v1-transfers`; and as a batch
+//! of events when it contains `batch`. A scenario whose transfers or batches hide under another name fails its audit,
+//! for then more was written than was answered.
 
 use crate::Error;
 use crate::settings::{connect_options, required};
@@ -25,27 +26,33 @@ struct StepCounts {
     unknown: u64,
 }
 
+/// What the names of steps contain that order transfers.
+const TRANSFER: &str = "transfer";
+
+/// What the names of steps contain that send batches of events.
+const BATCH: &str = "batch";
+
 impl Counts {
-    /// Transfers that were answered with 201, replays among them.
-    fn answered(&self) -> u64 {
-        self.transfers()
-            .filter_map(|step| step.statuses.get(&201))
+    /// Exchanges of the steps named `kind` that were answered with `status`.
+    fn answered(&self, kind: &str, status: u16) -> u64 {
+        self.steps(kind)
+            .filter_map(|step| step.statuses.get(&status))
             .sum()
     }
 
-    /// Transfers that may or may not have been booked.
-    fn unknown(&self) -> u64 {
-        self.transfers().map(|step| step.unknown).sum()
+    /// Exchanges of the steps named `kind` that may or may not have had their effect.
+    fn unknown(&self, kind: &str) -> u64 {
+        self.steps(kind).map(|step| step.unknown).sum()
     }
 
-    fn transfers(&self) -> impl Iterator<Item = &StepCounts> {
-        let is_transfer = |name: &str| {
+    fn steps(&self, kind: &str) -> impl Iterator<Item = &StepCounts> {
+        let is_kind = move |name: &str| {
             let step = name.rsplit('/').next().unwrap_or(name);
-            step.to_ascii_lowercase().contains("transfer")
+            step.to_ascii_lowercase().contains(kind)
         };
         self.steps
             .iter()
-            .filter(move |(name, _)| is_transfer(name))
+            .filter(move |(name, _)| is_kind(name))
             .map(|(_, counts)| counts)
     }
 }
@@ -64,6 +71,9 @@ struct Facts {
     data: Data,
     answered_201: u64,
     unknown: u64,
+    batches_201: u64,
+    batches_202: u64,
+    batches_unknown: u64,
     problems: Vec<String>,
 }
 
@@ -86,6 +96,9 @@ struct Data {
     distinct_keys: i64,
     /// Answers that were given again.
     replays: i64,
+    events: i64,
+    /// Requests that the events came from.
+    batches: i64,
 }
 
 impl Audit {
@@ -102,7 +115,10 @@ impl Audit {
     }
 
     fn judge(data: Data, counts: &Counts) -> Self {
-        let (answered, unknown) = (counts.answered(), counts.unknown());
+        let (answered, unknown) = (counts.answered(TRANSFER, 201), counts.unknown(TRANSFER));
+        let (durable, queued) = (counts.answered(BATCH, 201), counts.answered(BATCH, 202));
+        let batches_unknown = counts.unknown(BATCH);
+        let batches = data.batches.unsigned_abs();
         let given = (data.transfers + data.replays).unsigned_abs();
         let rules = [
             (
@@ -149,6 +165,16 @@ impl Audit {
                     "{given} transfers were booked or replayed, but only {answered} were answered with 201 and {unknown} are unknown"
                 ),
             ),
+            (
+                batches < durable,
+                format!("{durable} batches were answered with 201, but only {batches} are there"),
+            ),
+            (
+                batches > durable + queued + batches_unknown,
+                format!(
+                    "{batches} batches are there, but only {durable} were answered with 201, {queued} with 202, and {batches_unknown} are unknown"
+                ),
+            ),
         ];
         let problems: Vec<String> = rules
             .into_iter()
@@ -160,6 +186,9 @@ impl Audit {
                 data,
                 answered_201: answered,
                 unknown,
+                batches_201: durable,
+                batches_202: queued,
+                batches_unknown,
                 problems,
             },
         }
@@ -186,7 +215,9 @@ async fn read(connection: &mut PgConnection) -> Result<Data, Error> {
                ) AS "transfers_off_ledger!",
                (SELECT count(response) FROM idempotency_keys) AS "keys!",
                (SELECT count(DISTINCT idempotency_key) FROM transfers) AS "distinct_keys!",
-               (SELECT coalesce(sum(replays), 0)::bigint FROM idempotency_keys) AS "replays!""#
+               (SELECT coalesce(sum(replays), 0)::bigint FROM idempotency_keys) AS "replays!",
+               (SELECT count(*) FROM events) AS "events!",
+               (SELECT count(*) FROM (SELECT DISTINCT writer, batch FROM events) AS requests) AS "batches!""#
     )
     .fetch_one(connection)
     .await?;
@@ -200,9 +231,12 @@ mod tests {
     const COUNTS: &str = r#"{"steps":{
         "buy/transfer":{"statuses":{"201":98,"409":1},"unknown":2},
         "main/POST-v1-transfers":{"statuses":{"201":2},"unknown":0},
+        "durable/batch":{"statuses":{"201":5,"429":3},"unknown":1},
+        "main/POST-v1-events-batch":{"statuses":{"202":7},"unknown":0},
+        "stream/events":{"statuses":{"202":9},"unknown":9},
         "transfer/login":{"statuses":{"201":50},"unknown":7}}}"#;
 
-    /// 100 answers with 201 and 2 unknown: 99 transfers and 1 replay fit.
+    /// 100 answers with 201 and 2 unknown: 99 transfers and 1 replay fit. And 5 durable batches, 7 queued and 1 unknown.
     fn sound() -> Data {
         Data {
             accounts: 2,
@@ -214,6 +248,8 @@ mod tests {
             keys: 99,
             distinct_keys: 99,
             replays: 1,
+            events: 30,
+            batches: 9,
         }
     }
 
@@ -260,6 +296,11 @@ mod tests {
             &["99 transfers were booked under 98 keys"],
         );
         check(|data| data.keys = 98, &["98 keys with an answer"]);
+        for fitting in [5, 12, 13] {
+            check(|data| data.batches = fitting, &[]);
+        }
+        check(|data| data.batches = 4, &["only 4 are there"]);
+        check(|data| data.batches = 14, &["14 batches are there"]);
     }
 
     #[test]

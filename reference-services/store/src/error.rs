@@ -1,6 +1,7 @@
 //! What can go wrong in the stores, and what a client is told of it.
 
 use contract::Failure;
+use contract::setting::SettingError;
 use tokio::time::error::Elapsed;
 
 /// An outcome of a store call that is not a success.
@@ -29,7 +30,7 @@ pub enum Error {
     Settings(String),
 }
 
-/// Redis failed, could not be given an item, or was slower than [`crate::settings::CACHE_TIMEOUT`].
+/// Redis failed, could not be given an item, or was slower than `REDIS_TIMEOUT_MS`.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// The connection or the command failed.
@@ -38,8 +39,11 @@ pub enum CacheError {
     /// The item could not be written as JSON.
     #[error("an item cannot be kept in redis: {0}")]
     Encode(#[from] serde_json::Error),
-    /// No answer in time.
-    #[error("redis did not answer within {} ms", crate::settings::CACHE_TIMEOUT.as_millis())]
+    /// A pool had no connection to give.
+    #[error("the pool of redis has no connection: {0}")]
+    Pool(String),
+    /// No answer in time, the wait for a connection included.
+    #[error("redis did not answer in time")]
     Silent(#[from] Elapsed),
 }
 
@@ -60,6 +64,11 @@ impl Error {
         matches!(self.sqlstate().as_deref(), Some("40001" | "40P01"))
     }
 
+    /// Whether the same statement may well succeed later, when `PostgreSQL` is back or less busy.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Silent(_))
+    }
+
     /// Whether a row or key was held by another transaction for longer than we wait (55P03).
     pub(crate) fn is_lock_timeout(&self) -> bool {
         self.sqlstate().as_deref() == Some("55P03")
@@ -72,6 +81,12 @@ impl Error {
             return None;
         };
         error.code().map(Into::into)
+    }
+}
+
+impl From<SettingError> for Error {
+    fn from(error: SettingError) -> Self {
+        Self::Settings(error.to_string())
     }
 }
 

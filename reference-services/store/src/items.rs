@@ -1,6 +1,6 @@
 //! Reading items through the cache, and changing them.
 
-use crate::{Error, Store, postgres};
+use crate::{Error, Store};
 use contract::Failure;
 use contract::item::{CacheOutcome, IfMatch, Item, ItemId, ItemPage, ItemUpdate, Items};
 
@@ -28,7 +28,11 @@ impl Store {
             page.after,
             page.limit + 1,
         );
-        let mut items = postgres::bounded(async { Ok(query.fetch_all(&self.pool).await?) }).await?;
+        let items = async {
+            let mut connection = self.pool.connection().await?;
+            Ok(query.fetch_all(&mut *connection).await?)
+        };
+        let mut items = self.pool.bounded(items).await?;
         let asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let more = items.len() > asked;
         items.truncate(asked);
@@ -63,7 +67,11 @@ impl Store {
             "SELECT id, name, category, price_minor, version FROM items WHERE id = $1",
             id
         );
-        let item = postgres::bounded(async { Ok(query.fetch_optional(&self.pool).await?) }).await?;
+        let item = async {
+            let mut connection = self.pool.connection().await?;
+            Ok(query.fetch_optional(&mut *connection).await?)
+        };
+        let item = self.pool.bounded(item).await?;
         let item = item.ok_or(Failure::ItemNotFound)?;
         if cache == CacheOutcome::Miss
             && let Err(error) = self.cache.write(&item).await
@@ -84,7 +92,10 @@ impl Store {
         if_match: &IfMatch,
         update: &ItemUpdate,
     ) -> Result<Item, Error> {
-        let item = postgres::bounded(self.update_row(id, if_match, update)).await?;
+        let item = self
+            .pool
+            .bounded(self.update_row(id, if_match, update))
+            .await?;
         if let Err(error) = self.cache.forget(id).await {
             tracing::warn!(%error, id, "a changed item may be read from the cache until it expires");
         }
@@ -97,6 +108,7 @@ impl Store {
         if_match: &IfMatch,
         update: &ItemUpdate,
     ) -> Result<Item, Error> {
+        let mut connection = self.pool.connection().await?;
         let changed = sqlx::query_as!(
             Item,
             "UPDATE items SET name = $2, category = $3, price_minor = $4, version = version + 1 \
@@ -108,7 +120,7 @@ impl Store {
             update.price_minor,
             if_match.versions() as Option<&[i64]>,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *connection)
         .await?;
         if let Some(item) = changed {
             return Ok(item);
@@ -117,7 +129,7 @@ impl Store {
             r#"SELECT EXISTS (SELECT FROM items WHERE id = $1) AS "exists!""#,
             id
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *connection)
         .await?;
         Err(if exists {
             Failure::VersionMismatch

@@ -8,41 +8,48 @@ mod accounts;
 pub mod audit;
 mod cache;
 mod error;
+pub mod events;
 mod items;
 mod postgres;
+mod redis_access;
 pub mod seed;
 pub mod settings;
 mod transfers;
+mod waits;
 
 pub use error::Error;
+pub use events::{EventQueue, EventWriter};
 pub use items::Found;
-pub use settings::{Settings, TxMode};
+pub use settings::{RedisAccess, Settings, Share, TxMode};
 pub use transfers::Booking;
+pub use waits::{PoolStats, StoreStats};
 
 use cache::Cache;
-use sqlx::PgPool;
-use std::num::NonZeroU32;
+use postgres::Pool;
+use redis_access::Redis;
 
 /// A service's connections to `PostgreSQL` and Redis. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     cache: Cache,
     tx_mode: TxMode,
 }
 
 impl Store {
-    /// Opens `connections` connections to `PostgreSQL` and one to Redis, on the runtime that this is called on.
+    /// Opens `share` of the connections to `PostgreSQL` and Redis, on the runtime that this is called on.
     ///
     /// A store that cannot be reached is no error: the service starts, is not ready, and finds the store when it comes
-    /// back. It is waited for once, for [`settings::ACQUIRE_TIMEOUT`].
+    /// back. It is waited for once, for `POSTGRES_ACQUIRE_MS`.
     ///
     /// # Errors
     /// [`Error::Settings`] if the URL of Redis asks for what this client cannot do.
-    pub async fn open(settings: &Settings, connections: NonZeroU32) -> Result<Self, Error> {
-        let cache = Cache::new(settings.redis.clone(), settings.cache_ttl)?;
-        let pool = postgres::pool(settings.postgres.clone(), connections);
-        postgres::warm_up(&pool).await;
+    pub async fn open(settings: &Settings, share: Share) -> Result<Self, Error> {
+        let redis = Redis::new(settings, share.redis)?;
+        redis.warm_up().await;
+        let cache = Cache::new(redis, settings.cache_ttl);
+        let pool = Pool::new(settings, share.postgres);
+        pool.warm_up().await;
         Ok(Self {
             pool,
             cache,
@@ -55,13 +62,21 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Cache`] if one does not give it in time.
     pub async fn ready(&self) -> Result<(), Error> {
-        postgres::bounded(async {
-            sqlx::query_scalar!(r#"SELECT 1 AS "one!""#)
-                .fetch_one(&self.pool)
-                .await?;
-            Ok(())
-        })
-        .await?;
+        let alive = async {
+            let mut connection = self.pool.connection().await?;
+            let query = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#);
+            Ok(query.fetch_one(&mut *connection).await?)
+        };
+        self.pool.bounded(alive).await?;
         Ok(self.cache.ping().await?)
+    }
+
+    /// How many connections there are, and how long was waited for them. Asks neither store.
+    #[must_use]
+    pub fn pool_stats(&self) -> StoreStats {
+        StoreStats {
+            postgres: self.pool.stats(),
+            redis: self.cache.redis.stats(),
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Booking transfers, each once, and reading them back.
 
 use crate::settings::TRANSFER_ATTEMPTS;
-use crate::{Error, Store, TxMode, postgres};
+use crate::{Error, Store, TxMode};
 use contract::Failure;
 use contract::transfer::{IdempotencyKey, NewTransfer, Transfer, TransferId, TransferStatus};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
 
 /// The pause before the second attempt is drawn from 0 to this, and the range doubles with each further one: long
@@ -36,7 +36,7 @@ impl Store {
         if order.from == order.to {
             return Err(Failure::SameAccount.into());
         }
-        postgres::bounded(async {
+        let attempts = async {
             for attempt in 0..TRANSFER_ATTEMPTS {
                 if attempt > 0 {
                     tokio::time::sleep(pause_before(attempt)).await;
@@ -49,8 +49,8 @@ impl Store {
                 }
             }
             Err(Failure::TooManyConflicts.into())
-        })
-        .await
+        };
+        self.pool.bounded(attempts).await
     }
 
     /// One attempt, in one transaction.
@@ -59,7 +59,8 @@ impl Store {
         key: &IdempotencyKey,
         order: &NewTransfer,
     ) -> Result<Booking, Error> {
-        let mut transaction = self.begin_transfer().await?;
+        let mut connection = self.pool.connection().await?;
+        let mut transaction = self.begin_transfer(&mut connection).await?;
         if claim(&mut transaction, key, order).await? {
             let balances = self.balances(&mut transaction, order).await?;
             check(&balances, order)?;
@@ -72,38 +73,22 @@ impl Store {
         }
         let transfer = answer(&mut transaction, key, order).await?;
         transaction.commit().await?;
-        self.count_replay(key).await?;
+        count_replay(&mut connection, key).await?;
         Ok(Booking {
             transfer,
             replayed: true,
         })
     }
 
-    /// Counts an answer given again, for the audit: clients cannot tell tailmark which of their 201s were replays. Not
-    /// in the transaction that read the answer, where replays of one key would be in conflict in serializable mode.
-    async fn count_replay(&self, key: &IdempotencyKey) -> Result<(), Error> {
-        sqlx::query!(
-            "UPDATE idempotency_keys SET replays = replays + 1 WHERE key = $1",
-            key.as_str()
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    async fn begin_transfer(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        Ok(match self.tx_mode {
-            TxMode::Lock => {
-                self.pool
-                    .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-                    .await?
-            }
-            TxMode::Serializable => {
-                self.pool
-                    .begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
-                    .await?
-            }
-        })
+    async fn begin_transfer<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Transaction<'c, Postgres>, Error> {
+        let begin = match self.tx_mode {
+            TxMode::Lock => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            TxMode::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        };
+        Ok(connection.begin_with(begin).await?)
     }
 
     /// What both accounts hold. In lock mode nobody else can change it until the transaction ends: rows are locked in
@@ -145,7 +130,11 @@ impl Store {
             "SELECT id, from_account, to_account, amount_minor, currency FROM transfers WHERE id = $1",
             id
         );
-        let row = postgres::bounded(async { Ok(query.fetch_optional(&self.pool).await?) }).await?;
+        let row = async {
+            let mut connection = self.pool.connection().await?;
+            Ok(query.fetch_optional(&mut *connection).await?)
+        };
+        let row = self.pool.bounded(row).await?;
         let row = row.ok_or(Failure::TransferNotFound)?;
         Ok(Transfer {
             id: row.id,
@@ -205,6 +194,18 @@ async fn answer(
         return Err(Failure::KeyReused.into());
     }
     serde_json::from_str(&stored.response).map_err(Error::StoredAnswer)
+}
+
+/// Counts an answer given again, for the audit: clients cannot tell tailmark which of their 201s were replays. Not in the
+/// transaction that read the answer, where replays of one key would be in conflict in serializable mode.
+async fn count_replay(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE idempotency_keys SET replays = replays + 1 WHERE key = $1",
+        key.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether the accounts allow the order.

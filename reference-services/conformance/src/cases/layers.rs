@@ -4,7 +4,7 @@ use super::transfers::{database, order, post};
 use crate::World;
 use crate::http::{Answer, Request};
 use crate::service::Service;
-use crate::token::{SECRET, bearer};
+use crate::token::bearer;
 use std::time::Instant;
 
 const HELLO: &str = r#"{"message":"Hello, World!"}"#;
@@ -12,15 +12,15 @@ const HELLO: &str = r#"{"message":"Hello, World!"}"#;
 /// Requests that a subject may send at once in the services of this file.
 const BURST: usize = 5;
 
+/// A service with these layers, in front of the world's upstream.
 async fn start(world: &World, layers: &str) -> Service {
     let environment = [
         ("LAYERS", layers),
-        ("TOKEN_SECRET", SECRET),
         ("RATE_LIMIT_PER_SECOND", "1"),
         ("RATE_LIMIT_BURST", "5"),
         ("MAX_IN_FLIGHT", "1"),
     ];
-    Service::start(&world.subject, &environment).await
+    Service::start_with_upstream(world, &environment).await
 }
 
 /// `GET path`, with the authorization and the request id that are not empty.
@@ -162,6 +162,31 @@ pub(super) async fn limit_counts_for_each_subject(world: &World) {
         nobody.is_error_with(401, "missing_token", &[("www-authenticate", "Bearer")]);
     }
     is_limited(&service, "user-3", None).await;
+}
+
+pub(super) async fn the_gateway_asks_and_counts_once(world: &World) {
+    for layers in ["none", "trace", "auth", "limit", "all"] {
+        let service = start(world, layers).await;
+        let ask = async |authorization: &str| {
+            let request = get(&service, "/v1/gateway/items/7", authorization, "");
+            request.send().await.status
+        };
+        assert_eq!(ask("").await, 401, "{layers}");
+        assert_eq!(ask(&bearer("user-1", "audit")).await, 403, "{layers}");
+        let authorization = bearer("user-1", "items");
+        let (start, mut served) = (Instant::now(), 0);
+        for _ in 0..2 * BURST {
+            match ask(&authorization).await {
+                200 => served += 1,
+                status => assert_eq!(status, 429, "{layers}"),
+            }
+        }
+        let seconds = usize::try_from(start.elapsed().as_secs()).unwrap();
+        assert!(
+            (BURST..=BURST + seconds).contains(&served),
+            "{layers}: {served} were served in {seconds} s"
+        );
+    }
 }
 
 pub(super) async fn all_of_them_keep_their_order(world: &World) {

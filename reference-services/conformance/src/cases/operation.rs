@@ -13,7 +13,6 @@ pub(super) async fn config_tells_all_but_secrets(world: &World) {
         ("PROFILE", "tuned"),
         ("TX_MODE", "serializable"),
         ("METRICS_PORT", "0"),
-        ("TOKEN_SECRET", SECRET),
     ];
     for (environment, profile, layers, tx_mode, metrics, idle) in [
         (&set[..0], "idiomatic", "none", "lock", false, Some(5_000)),
@@ -31,6 +30,7 @@ pub(super) async fn config_tells_all_but_secrets(world: &World) {
             ("/tx_mode", tx_mode.into()),
             ("/metrics", metrics.into()),
             ("/allocator", "mimalloc".into()),
+            ("/redis_access", "manager".into()),
             ("/pools/postgres", 16.into()),
             ("/parity/tcp_nodelay", true.into()),
             ("/parity/backlog", 1_024.into()),
@@ -107,9 +107,17 @@ pub(super) async fn metrics_are_kept_for_those_who_ask(world: &World) {
         ("cache_lookups_total{outcome=\"miss\"}".to_owned(), "2"),
         ("cache_lookups_total{outcome=\"bypass\"}".to_owned(), "0"),
         ("requests_refused_total{reason=\"shed\"}".to_owned(), "0"),
+        ("postgres_connections".to_owned(), "16"),
+        ("postgres_connections_idle".to_owned(), "16"),
+        // Two reads found nothing in Redis.
+        ("postgres_acquisitions_total".to_owned(), "2"),
+        ("postgres_acquisition_timeouts_total".to_owned(), "0"),
     ] {
         let line = format!("{series} {expected}");
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    for series in ["postgres_acquisition_seconds_total ", "redis_connections "] {
+        assert!(text.lines().any(|line| line.starts_with(series)), "{text}");
     }
     assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
     assert!(

@@ -1,5 +1,6 @@
 //! What a service does while a store is away, or there and silent.
 
+use super::events::{self, events};
 use super::items::put;
 use super::transfers::{order, post};
 use crate::World;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 /// A port that nobody listens on. The listener held it for a moment, so nobody else is likely to.
-async fn closed_port() -> u16 {
+pub(super) async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -57,7 +58,11 @@ pub(super) async fn redis_down_or_silent_is_bypassed(world: &World) {
         )
         .await;
         assert_eq!(changed.status, 200, "{}", changed.body);
-        // Six requests asked Redis, each for 100 ms at most; the rest is a busy machine.
+        // The stream is in Redis and nowhere else.
+        events::post(&service, "/v1/events", &events("lost", 1))
+            .await
+            .is_error(503, "unavailable");
+        // Seven requests asked Redis, each for 100 ms at most; the rest is a busy machine.
         assert!(
             start.elapsed() < Duration::from_secs(3),
             "the bypass took {:?}",
@@ -77,9 +82,11 @@ pub(super) async fn postgresql_down_or_silent_is_a_503(world: &World) {
             .is_json(200, &[], r#"{"status":"alive"}"#);
         let body = order(1, 5_001, 1);
         let start = Instant::now();
-        let (ready, account, items, item, change, transfer, read_back) = tokio::join!(
+        let (ready, account, accounts, batch, items, item, change, transfer, read_back) = tokio::join!(
             service.get("/readyz"),
             service.get("/v1/accounts/1"),
+            service.get("/v1/accounts/random?n=2"),
+            async { events::post(&service, "/v1/events/batch", &events("lost", 1)).await },
             service.get("/v1/items?category=1"),
             service.get("/v1/items/303"),
             put(
@@ -91,7 +98,9 @@ pub(super) async fn postgresql_down_or_silent_is_a_503(world: &World) {
             post(&service, key, &body),
             service.get("/v1/transfers/1"),
         );
-        for answer in [ready, account, items, item, change, transfer, read_back] {
+        for answer in [
+            ready, account, accounts, batch, items, item, change, transfer, read_back,
+        ] {
             answer.is_error(503, "unavailable");
         }
         // Each waits for a connection for one second; the rest is a busy machine.

@@ -14,9 +14,11 @@ use tokio::time::timeout;
 pub(super) async fn audit_tells_sound_from_unsound(world: &World) {
     post(&world.service, "audited", &order(17, 5_017, 1)).await;
     post(&world.service, "audited", &order(17, 5_017, 1)).await;
-    let audit = async |answered: i64, unknown: i64| {
+    let audit_batches = async |answered: i64, unknown: i64, durable: i64, queued: i64| {
         let counts = format!(
             r#"{{"steps":{{"buy/transfer":{{"statuses":{{"201":{answered}}},"unknown":{unknown}}},
+                "durable/batch":{{"statuses":{{"201":{durable},"429":3}},"unknown":0}},
+                "queued/batch":{{"statuses":{{"202":{queued}}},"unknown":0}},
                 "browse/item":{{"statuses":{{"200":7,"201":7}},"unknown":9}}}}}}"#
         );
         let (code, printed) = run(&world.subject, &[], "audit", &counts).await;
@@ -28,7 +30,11 @@ pub(super) async fn audit_tells_sound_from_unsound(world: &World) {
         );
         audit
     };
-    let first = audit(0, 0).await;
+    let first = audit_batches(0, 0, 0, 0).await;
+    let batches = fact(&first, "batches");
+    assert!(batches > 0, "{first}");
+    let audit =
+        async |answered: i64, unknown: i64| audit_batches(answered, unknown, batches, 0).await;
     let given = fact(&first, "transfers") + fact(&first, "replays");
     assert_eq!(first["ok"], false, "answers that nobody counted: {first}");
     assert_eq!(first["facts"]["transfers"], first["facts"]["distinct_keys"]);
@@ -50,6 +56,15 @@ pub(super) async fn audit_tells_sound_from_unsound(world: &World) {
             ok,
             "{audit}"
         );
+    }
+    for (durable, queued, ok) in [
+        (batches - 1, 1, true),
+        (batches, 7, true),
+        (batches - 2, 1, false),
+        (batches + 1, 0, false),
+    ] {
+        let audit = audit_batches(given, 0, durable, queued).await;
+        assert_eq!(audit["ok"], ok, "{durable} and {queued} batches: {audit}");
     }
     // One minor unit out of nowhere.
     let database = database(world).await;
