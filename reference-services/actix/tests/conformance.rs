@@ -1,38 +1,6 @@
-//! The suite that every reference service passes, on private stores: all of it with the usual way to Redis, and what
-//! needs Redis with both pools.
-
-use conformance::Subject;
-use std::path::PathBuf;
-use tailmark::stores::{Durability, Options, Stores};
+//! The suite that every reference service passes, on private stores.
 
 #[tokio::test]
 async fn conforms_to_the_contract() {
-    let stores = Stores::start(Options::of_this_machine(Durability::Test))
-        .await
-        .unwrap();
-    let empty = stores.empty().await.unwrap();
-    store::seed::seed(empty.database_url().unwrap())
-        .await
-        .unwrap();
-    stores.keep_as_template(empty).await.unwrap();
-    let mut failed = Vec::new();
-    for access in ["manager", "deadpool", "bb8"] {
-        let lease = stores.lease().await.unwrap();
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_actix-service"));
-        let subject = Subject {
-            upstream: program.with_file_name("upstream-stub"),
-            program,
-            database_url: lease.database_url().unwrap().to_owned(),
-            redis_url: lease.redis_url().unwrap().to_owned(),
-            environment: vec![("REDIS_ACCESS", access)],
-        };
-        let outcome = match access {
-            "manager" => conformance::check(subject).await,
-            _ => conformance::check_redis(subject).await,
-        };
-        failed.extend(outcome.into_iter().map(|case| format!("{access}: {case}")));
-        stores.release(lease).await.unwrap();
-    }
-    stores.stop().await.unwrap();
-    assert_eq!(failed, [""; 0]);
+    trials::conforms(env!("CARGO_BIN_EXE_actix-service")).await;
 }

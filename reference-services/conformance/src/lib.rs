@@ -24,7 +24,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use service::{Service, Upstream};
+pub use service::{Service, run};
+
+use service::Upstream;
 
 /// What is tested, and on which stores. The database is a fresh copy of what `reference-seed` makes, and Redis is empty.
 #[derive(Debug, Clone)]

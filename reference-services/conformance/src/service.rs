@@ -16,17 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A service that listens. Killed when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub struct Service {
     child: Child,
     output: BufReader<ChildStdout>,
     client: reqwest::Client,
     /// `127.0.0.1:port`.
-    pub(crate) address: String,
+    pub address: String,
 }
 
 impl Service {
     /// Starts the subject with these variables in its environment, over those of its stores.
-    pub(crate) async fn start(subject: &Subject, environment: &[(&str, &str)]) -> Self {
+    pub async fn start(subject: &Subject, environment: &[(&str, &str)]) -> Self {
         Self::spawn(command(subject, environment)).await
     }
 
@@ -79,7 +79,8 @@ impl Service {
         self.request("GET", path).send().await
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = self
             .child
             .id()
@@ -100,7 +101,7 @@ impl Service {
     }
 
     /// Waits for the end that a signal brought about, and checks that nothing but ports was printed.
-    pub(crate) async fn ended(mut self) -> ExitStatus {
+    pub async fn ended(mut self) -> ExitStatus {
         let status = timeout(PATIENCE, self.child.wait())
             .await
             .expect("the service did not end")
@@ -167,7 +168,7 @@ pub(crate) async fn refused(
 }
 
 /// Runs a command of the subject to its end; returns its exit code and what it printed.
-pub(crate) async fn run(
+pub async fn run(
     subject: &Subject,
     environment: &[(&str, &str)],
     argument: &str,

@@ -1,0 +1,132 @@
+//! PostgreSQL dies in the middle of transfers, and comes back: what was acknowledged is there, and nothing twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use conformance::Service;
+use tailmark::stores::{Durability, Server};
+use tokio::time::sleep;
+
+use crate::Ground;
+use crate::client::{Client, order};
+use crate::outages::{audit, stop};
+
+/// Clients that order at once, from few accounts, so that they are in each other's way.
+const CLIENTS: u64 = 16;
+const ACCOUNTS: u64 = 4;
+
+/// The most orders of a client: more than it comes to.
+const MOST: u64 = 10_000;
+
+/// How long clients order before and after the crash.
+const WHILE: Duration = Duration::from_millis(1_500);
+
+/// An order, and the answer to it where one came.
+struct Sent {
+    key: String,
+    order: String,
+    /// The body of the 201.
+    acknowledged: Option<String>,
+}
+
+/// Kills PostgreSQL under load, in both modes of transactions.
+pub async fn nothing_acknowledged_is_lost(program: &str) {
+    let mut ground = Ground::new(program, Durability::Strict).await;
+    for mode in ["lock", "serializable"] {
+        in_mode(&mut ground, mode).await;
+    }
+    ground.stop().await;
+}
+
+async fn in_mode(ground: &mut Ground, mode: &str) {
+    let (subject, lease) = ground.subject().await;
+    let service = Service::start(&subject, &[("TX_MODE", mode)]).await;
+    let client = Client::of(&service);
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| tokio::spawn(orders(client.clone(), number, Arc::clone(&over))))
+        .collect();
+    sleep(WHILE).await;
+    ground.stores.kill(Server::Postgres).unwrap();
+    sleep(Duration::from_millis(300)).await;
+    ground.stores.restart(Server::Postgres).await.unwrap();
+    client.until("/readyz", |answer| answer.status == 200).await;
+    sleep(WHILE).await;
+    over.store(true, Ordering::Relaxed);
+    let mut sent = Vec::new();
+    for orders in clients {
+        sent.extend(orders.await.unwrap());
+    }
+    client
+        .until("/v1/accounts/1", |answer| answer.status == 200)
+        .await;
+
+    let (mut answered, mut unknown) = (0, 0);
+    for Sent {
+        key,
+        order,
+        acknowledged,
+    } in &sent
+    {
+        // An order that got no good answer may have been booked all the same: its client asks again.
+        let again = client.transfer(key, order).await.unwrap();
+        assert_eq!(again.status, 201, "{mode}: {key}: {again:?}");
+        answered += 1;
+        match acknowledged {
+            Some(body) => {
+                assert!(again.replayed, "{mode}: {key} was lost: {again:?}");
+                assert_eq!(again.body, *body, "{mode}: {key} was booked twice");
+                answered += 1;
+            }
+            None => unknown += 1,
+        }
+    }
+    let acknowledged = sent.len() as u64 - unknown;
+    assert!(acknowledged > CLIENTS, "{mode}: there was load");
+    assert!(unknown > 0, "{mode}: the crash was felt");
+    let audit = audit(&subject, answered, unknown).await;
+    assert_eq!(audit["ok"], true, "{mode}: {audit}");
+    assert_eq!(
+        audit["facts"]["transfers"],
+        sent.len(),
+        "{mode}: each once: {audit}"
+    );
+    say(mode, acknowledged, unknown);
+    stop(service).await;
+    ground.release(lease).await;
+}
+
+/// Orders one transfer after the other until it is `over`.
+async fn orders(client: Client, number: u64, over: Arc<AtomicBool>) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    for count in 0..MOST {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let key = format!("{number}-{count}");
+        let order = order(1 + count % ACCOUNTS, 5_001 + (count + number) % ACCOUNTS);
+        let answer = client.transfer(&key, &order).await;
+        let acknowledged = answer.filter(|answer| answer.status == 201);
+        if acknowledged.is_none() {
+            // A service without its database is not helped by being asked without end.
+            sleep(Duration::from_millis(20)).await;
+        }
+        sent.push(Sent {
+            key,
+            order,
+            acknowledged: acknowledged.map(|answer| answer.body),
+        });
+    }
+    sent
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the progress of a test, which the test harness shows when it is asked to"
+)]
+fn say(mode: &str, acknowledged: u64, unknown: u64) {
+    eprintln!(
+        "TX_MODE={mode}: {acknowledged} transfers acknowledged, {unknown} without a good answer, none lost or doubled"
+    );
+}

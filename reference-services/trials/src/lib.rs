@@ -1,0 +1,88 @@
+//! Trials of a reference service: real servers of its own, which are really stopped, paused, killed and started again
+//! while the service runs.
+//!
+//! [`outages`] asks what clients see meanwhile, and whether the service recovers without a restart; [`crash`] whether
+//! `PostgreSQL` may die in the middle of transfers. Both stand on a [`Ground`]; so does the suite of `conformance`,
+//! by [`conforms`].
+
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "this is test code in a library: a panic is how a trial fails"
+)]
+
+mod client;
+pub mod crash;
+pub mod outages;
+
+use std::path::PathBuf;
+
+use conformance::Subject;
+use tailmark::stores::{Durability, Lease, Options, Stores};
+
+/// Private stores whose every lease is a copy of the seeded state.
+#[derive(Debug)]
+pub struct Ground {
+    /// The servers.
+    pub stores: Stores,
+    program: PathBuf,
+}
+
+impl Ground {
+    /// Starts and seeds stores for trials of `program`.
+    pub async fn new(program: &str, durability: Durability) -> Self {
+        let stores = Stores::start(Options::of_this_machine(durability))
+            .await
+            .unwrap();
+        let empty = stores.empty().await.unwrap();
+        store::seed::seed(empty.database_url().unwrap())
+            .await
+            .unwrap();
+        stores.keep_as_template(empty).await.unwrap();
+        Self {
+            stores,
+            program: program.into(),
+        }
+    }
+
+    /// The program on fresh copies.
+    pub async fn subject(&self) -> (Subject, Lease) {
+        let lease = self.stores.lease().await.unwrap();
+        let subject = Subject {
+            upstream: self.program.with_file_name("upstream-stub"),
+            program: self.program.clone(),
+            database_url: lease.database_url().unwrap().to_owned(),
+            redis_url: lease.redis_url().unwrap().to_owned(),
+            environment: Vec::new(),
+        };
+        (subject, lease)
+    }
+
+    /// Takes what [`Ground::subject`] gave back.
+    pub async fn release(&self, lease: Lease) {
+        self.stores.release(lease).await.unwrap();
+    }
+
+    /// Stops the servers.
+    pub async fn stop(self) {
+        self.stores.stop().await.unwrap();
+    }
+}
+
+/// The suite of [`conformance`]: all of it with the usual way to Redis, and what needs Redis with both pools.
+pub async fn conforms(program: &str) {
+    let ground = Ground::new(program, Durability::Test).await;
+    let mut failed = Vec::new();
+    for access in ["manager", "deadpool", "bb8"] {
+        let (mut subject, lease) = ground.subject().await;
+        subject.environment.push(("REDIS_ACCESS", access));
+        let outcome = match access {
+            "manager" => conformance::check(subject).await,
+            _ => conformance::check_redis(subject).await,
+        };
+        failed.extend(outcome.into_iter().map(|case| format!("{access}: {case}")));
+        ground.release(lease).await;
+    }
+    ground.stop().await;
+    assert_eq!(failed, [""; 0]);
+}
