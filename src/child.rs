@@ -109,6 +109,30 @@ impl Guarded {
         Ok(status)
     }
 
+    /// Sends `signal` to the child and to its own children, which may have sessions of theirs; the child first, so that none
+    /// is born behind our back.
+    ///
+    /// # Errors
+    /// When a process may not be signalled.
+    pub(crate) fn signal_family(&self, signal: Signal) -> io::Result<()> {
+        if self.is_dead()? {
+            return Ok(());
+        }
+        let send = |pid| match rustix::process::kill_process(pid, signal) {
+            // What has ended has no need of it.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(io::Error::from(error)),
+        };
+        send(Pid::from_child(&self.child))?;
+        let processes = procfs::process::all_processes().map_err(io::Error::other)?;
+        let children = processes.flatten().filter_map(|process| {
+            let stat = process.stat().ok()?;
+            let is_child = stat.ppid.unsigned_abs() == self.pid();
+            Pid::from_raw(stat.pid).filter(|_| is_child)
+        });
+        children.collect::<Vec<_>>().into_iter().try_for_each(send)
+    }
+
     fn signal_group(&self, signal: Signal) -> io::Result<()> {
         match rustix::process::kill_process_group(Pid::from_child(&self.child), signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -87,6 +87,7 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         Command::Oracle(args) => with_runtime(oracle::oracle(args)),
         Command::Services(args) => match args.command {
             ServicesCommand::Up(args) => with_runtime(services::up(args)),
+            ServicesCommand::Check(args) => with_runtime(services::check(args)),
         },
     }
 }

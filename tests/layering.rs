@@ -62,7 +62,8 @@ const RIM: [(&str, &[&str]); 12] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 21] = [
+const KNOWN_TO: [(&str, &[&str]); 22] = [
+    ("conformance", &["cli/services.rs"]),
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
     ("anyhow", &["cli/", "main.rs"]),

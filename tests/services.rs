@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use support::Tool;
+use support::scripted::{Reply, Scripted};
 
 /// Targets that are oracles; what runs beside one is another. `command` is the command of the target, `flag` names the
 /// port to what runs beside it.
@@ -136,4 +137,31 @@ fn how_a_target_says_that_it_is_set_is_in_the_record() {
     assert_eq!(ran.code, Some(2));
     let words = "error: shop: describe `echo nothing` failed: its output is no JSON object";
     assert!(ran.err.contains(words), "{}", ran.err);
+}
+
+#[test]
+fn a_service_is_held_against_the_contract_row_by_row() {
+    let tool = Tool::new();
+    let server = Scripted::by_request(|_, _| Reply::Status(200));
+    let ran = tool.run(&["services", "check", &server.url()]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    for words in [
+        "✗  1  GET /livez, /readyz ",
+        "GET /livez: 200 in application/json was expected, and 200  came",
+        "14 of 14 rows are not as the contract says",
+    ] {
+        assert!(ran.out.contains(words), "{words}: {}", ran.out);
+    }
+    let closed = tool.run(&["services", "check", "http://127.0.0.1:1", "--json"]);
+    let said = closed.json(1);
+    let failure = said["rows"][0]["failure"].as_str().unwrap();
+    assert!(failure.contains("refused"), "{failure}");
+    for (url, words) in [
+        ("127.0.0.1:8080", "error: `127.0.0.1:8080`: "),
+        ("http://127.0.0.1:8080/v1", "has a path"),
+    ] {
+        let ran = tool.run(&["services", "check", url]);
+        assert_eq!(ran.code, Some(2));
+        assert!(ran.err.contains(words), "{}", ran.err);
+    }
 }

@@ -20,7 +20,7 @@ use crate::scenario::Phase;
 use crate::session::Durability;
 use crate::units::{Rate, parse_duration};
 
-pub(super) use services::{ServicesArgs, ServicesCommand, UpArgs};
+pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
 pub(super) use trust::{OracleArgs, VerifyArgs};
 pub(super) use write::{CheckArgs, InitArgs, SchemaArgs};
 

@@ -2,17 +2,18 @@
 
 use std::fmt::Write as _;
 
+use conformance::Row;
 use serde_json::json;
 
 use super::Outcome;
-use super::args::UpArgs;
+use super::args::{ServiceCheckArgs, UpArgs};
 use super::failure::Failure;
 use super::stage::on_stage;
 use crate::data;
 use crate::session::shutdown::Shutdown;
 use crate::session::up::{self, Up};
 use crate::session::{Stage, Terms, Watcher, place};
-use crate::target_spec::{TargetSpec, TargetsFile};
+use crate::target_spec::{TargetSpec, TargetUrl, TargetsFile, UrlError};
 
 pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
     let Some(file) = data::targets_or_nearest(args.targets.as_deref())? else {
@@ -45,6 +46,57 @@ pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
     };
     on_stage(&args.common, &targets, terms, folder.path(), work).await?;
     Ok(Outcome::Done)
+}
+
+/// Holds a service that runs against the contract.
+pub(super) async fn check(args: ServiceCheckArgs) -> Result<Outcome, Failure> {
+    let url: TargetUrl = args.url.parse().map_err(|error: UrlError| {
+        Failure::said(&format!("`{}`: {error}", args.url), error.hint())
+    })?;
+    if url.path_and_query() != "/" {
+        let hint = "leave the path out: the contract has its own".to_owned();
+        return Err(Failure::said(
+            &format!("`{}` has a path", args.url),
+            Some(hint),
+        ));
+    }
+    let said = |row: &Row| {
+        if !args.common.json {
+            // Nobody may be reading; the exit code tells all the same.
+            let _ = args.common.print(&line(row));
+        }
+    };
+    let rows = conformance::check_url(&args.url, said).await;
+    let failed = rows.iter().filter(|row| row.failure.is_some()).count();
+    let text = if args.common.json {
+        let rows = rows.iter().map(|row| {
+            json!({ "row": row.number, "title": row.title, "statuses": row.statuses, "failure": row.failure })
+        });
+        json!({ "url": args.url, "ok": failed == 0, "rows": rows.collect::<Vec<_>>() }).to_string()
+            + "\n"
+    } else {
+        match failed {
+            0 => format!("all {} rows as the contract says\n", rows.len()),
+            failed => format!(
+                "{failed} of {} rows are not as the contract says\n",
+                rows.len()
+            ),
+        }
+    };
+    args.common.print(&text)?;
+    Ok(match failed {
+        0 => Outcome::Done,
+        _ => Outcome::Wrong,
+    })
+}
+
+fn line(row: &Row) -> String {
+    let statuses: Vec<String> = row.statuses.iter().map(u16::to_string).collect();
+    let (mark, words) = match &row.failure {
+        None => ("✓", statuses.join(" ")),
+        Some(failure) => ("✗", failure.clone()),
+    };
+    format!("{mark} {:>2}  {:<28} {words}\n", row.number, row.title)
 }
 
 /// The targets that are meant; without names, all that tailmark starts.

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use procfs::process::all_processes;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::binaries::Account;
 use super::{Place, StoresError};
@@ -132,7 +131,8 @@ impl Daemon {
     /// Ends it.
     pub(super) fn stop(&mut self) -> Result<(), StoresError> {
         let stopped = self
-            .signal_all(Signal::CONT)
+            .guarded
+            .signal_family(Signal::CONT)
             .and_then(|()| self.guarded.stop());
         stopped
             .map(drop)
@@ -141,20 +141,23 @@ impl Daemon {
 
     /// Stops it where it stands, with all its processes: it accepts connections, and says nothing.
     pub(super) fn pause(&self) -> Result<(), StoresError> {
-        self.signal_all(Signal::STOP)
+        self.guarded
+            .signal_family(Signal::STOP)
             .map_err(|source| self.failed("pause", source))
     }
 
     /// Lets it go on.
     pub(super) fn resume(&self) -> Result<(), StoresError> {
-        self.signal_all(Signal::CONT)
+        self.guarded
+            .signal_family(Signal::CONT)
             .map_err(|source| self.failed("resume", source))
     }
 
     /// Kills it at once, with all its processes.
     pub(super) fn kill(&mut self) -> Result<(), StoresError> {
         let killed = self
-            .signal_all(Signal::KILL)
+            .guarded
+            .signal_family(Signal::KILL)
             .and_then(|()| self.guarded.stop());
         killed
             .map(drop)
@@ -177,30 +180,6 @@ impl Daemon {
                 Err(_) => tokio::time::sleep(LONGEST_PAUSE).await,
             }
         }
-    }
-
-    /// Sends `signal` to it and to its children, which may have sessions of their own; parents first, so that none is born
-    /// behind our back.
-    fn signal_all(&self, signal: Signal) -> io::Result<()> {
-        let id = self.guarded.pid();
-        let send = |id: u32| match i32::try_from(id).ok().and_then(Pid::from_raw) {
-            // What has ended has no need of it.
-            Some(pid) => match kill_process(pid, signal) {
-                Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-                Err(error) => Err(io::Error::from(error)),
-            },
-            None => Ok(()),
-        };
-        if self.guarded.is_dead()? {
-            return Ok(());
-        }
-        send(id)?;
-        let processes = all_processes().map_err(io::Error::other)?;
-        let children = processes.flatten().filter_map(|process| {
-            let stat = process.stat().ok()?;
-            (stat.ppid.unsigned_abs() == id).then_some(stat.pid.unsigned_abs())
-        });
-        children.collect::<Vec<_>>().into_iter().try_for_each(send)
     }
 
     fn failed(&self, doing: &str, source: io::Error) -> StoresError {

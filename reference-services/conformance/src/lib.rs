@@ -17,6 +17,7 @@
 
 mod cases;
 mod http;
+mod remote;
 mod service;
 mod token;
 
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use remote::{Row, check_url};
 pub use service::{Service, run};
 
 use service::Upstream;

@@ -17,7 +17,7 @@ pub mod outages;
 
 use std::path::PathBuf;
 
-use conformance::Subject;
+use conformance::{Service, Subject};
 use tailmark::stores::{Durability, Lease, Options, Stores};
 
 /// Private stores whose every lease is a copy of the seeded state.
@@ -69,7 +69,8 @@ impl Ground {
     }
 }
 
-/// The suite of [`conformance`]: all of it with the usual way to Redis, and what needs Redis with both pools.
+/// The suite of [`conformance`]: all of it with the usual way to Redis, and what needs Redis with both pools,
+/// and what can be asked of any service.
 pub async fn conforms(program: &str) {
     let ground = Ground::new(program, Durability::Test).await;
     let mut failed = Vec::new();
@@ -83,6 +84,13 @@ pub async fn conforms(program: &str) {
         failed.extend(outcome.into_iter().map(|case| format!("{access}: {case}")));
         ground.release(lease).await;
     }
+    let (subject, lease) = ground.subject().await;
+    let service = Service::start(&subject, &[]).await;
+    let url = format!("http://{}", service.address);
+    let rows = conformance::check_url(&url, |_| {}).await;
+    failed.extend(rows.into_iter().filter_map(|row| row.failure));
+    drop(service);
+    ground.release(lease).await;
     ground.stop().await;
     assert_eq!(failed, [""; 0]);
 }

@@ -24,6 +24,24 @@ pub(in crate::cli) struct ServicesArgs {
 pub(in crate::cli) enum ServicesCommand {
     /// Run targets with stores of their own until Ctrl-C, and print where they are
     Up(UpArgs),
+    /// Hold a service that runs against the contract of the reference services, row by row
+    Check(ServiceCheckArgs),
+}
+
+/// `services check`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "tailmark services check http://127.0.0.1:8080",
+    long_about = "Asks a service for every row of the contract (reference-services/README.md), with the statuses that \
+                  requests alone can bring about. The service holds the state that reference-seed makes. Exits 1 \
+                  where a row is not as it should be."
+)]
+pub(in crate::cli) struct ServiceCheckArgs {
+    /// Where the service is
+    #[arg(value_name = "URL")]
+    pub(in crate::cli) url: String,
+    #[command(flatten)]
+    pub(in crate::cli) common: Common,
 }
 
 /// `services up`.
