@@ -1,5 +1,5 @@
-//! The suite that every reference service passes, on private stores: all of it with the usual way to Redis, and what
-//! needs Redis with both pools.
+//! The suite that every reference service passes, on private stores: all of it with the usual way to Redis, what needs
+//! Redis with both pools, and what serving can change under the tuned profile.
 
 use conformance::Subject;
 use std::path::PathBuf;
@@ -16,7 +16,12 @@ async fn conforms_to_the_contract() {
         .unwrap();
     stores.keep_as_template(empty).await.unwrap();
     let mut failed = Vec::new();
-    for access in ["manager", "deadpool", "bb8"] {
+    for (name, value) in [
+        ("REDIS_ACCESS", "manager"),
+        ("REDIS_ACCESS", "deadpool"),
+        ("REDIS_ACCESS", "bb8"),
+        ("PROFILE", "tuned"),
+    ] {
         let lease = stores.lease().await.unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_axum-service"));
         let subject = Subject {
@@ -24,13 +29,14 @@ async fn conforms_to_the_contract() {
             program,
             database_url: lease.database_url().unwrap().to_owned(),
             redis_url: lease.redis_url().unwrap().to_owned(),
-            environment: vec![("REDIS_ACCESS", access)],
+            environment: vec![(name, value)],
         };
-        let outcome = match access {
+        let outcome = match value {
             "manager" => conformance::check(subject).await,
+            "tuned" => conformance::check_tuned(subject).await,
             _ => conformance::check_redis(subject).await,
         };
-        failed.extend(outcome.into_iter().map(|case| format!("{access}: {case}")));
+        failed.extend(outcome.into_iter().map(|case| format!("{value}: {case}")));
         stores.release(lease).await.unwrap();
     }
     stores.stop().await.unwrap();
