@@ -68,6 +68,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     pools::a_used_up_pool_is_a_503,
     pools::settings_that_make_no_sense_are_refused,
     outages::redis_down_or_silent_is_bypassed,
+    outages::a_redis_that_pauses_comes_back,
     outages::postgresql_down_or_silent_is_a_503,
     layers::none_adds_nothing,
     layers::trace_names_every_request,

@@ -84,8 +84,14 @@ struct Parity {
     /// `None`: no bound.
     head_timeout_ms: Option<u128>,
     body_limit_bytes: usize,
+    events_body_limit_bytes: usize,
+    upstream_body_limit_bytes: usize,
+    upstream_tcp_nodelay: bool,
     workers: usize,
     postgres_connections: u32,
+    /// `None`: one for each store.
+    redis_connections: Option<u32>,
+    events_queue: usize,
     /// `None`: no bound.
     descriptors: Option<u64>,
     allocator: &'static str,
@@ -99,6 +105,10 @@ impl Config {
             .filter_map(|pair| pair.split_once('='))
             .collect();
         let settings = &plan.settings;
+        let redis_connections = match settings.redis_access() {
+            RedisAccess::Manager => None,
+            RedisAccess::Deadpool | RedisAccess::Bb8 => Some(settings.redis_connections()),
+        };
         let release = !cfg!(debug_assertions);
         let head_timeout_ms = plan
             .profile
@@ -137,10 +147,7 @@ impl Config {
             allocator: service.allocator,
             pools: Pools {
                 postgres: settings.postgres_connections(),
-                redis: match settings.redis_access() {
-                    RedisAccess::Manager => None,
-                    RedisAccess::Deadpool | RedisAccess::Bb8 => Some(settings.redis_connections()),
-                },
+                redis: redis_connections,
             },
             parity: Parity {
                 tcp_nodelay: limit::TCP_NODELAY,
@@ -149,8 +156,13 @@ impl Config {
                 idle_timeout_ms: head_timeout_ms,
                 head_timeout_ms,
                 body_limit_bytes: limit::BODY_BYTES,
+                events_body_limit_bytes: limit::EVENTS_BODY_BYTES,
+                upstream_body_limit_bytes: limit::UPSTREAM_BODY_BYTES,
+                upstream_tcp_nodelay: true,
                 workers: plan.workers.get(),
                 postgres_connections: settings.postgres_connections(),
+                redis_connections,
+                events_queue: settings.events_queue(),
                 descriptors: getrlimit(Resource::Nofile).current,
                 allocator: service.allocator,
                 shutdown_grace_ms: limit::SHUTDOWN_GRACE.as_millis(),

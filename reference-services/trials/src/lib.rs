@@ -69,19 +69,25 @@ impl Ground {
     }
 }
 
-/// The suite of [`conformance`]: all of it with the usual way to Redis, and what needs Redis with both pools,
-/// and what can be asked of any service.
+/// The suite of [`conformance`]: all of it with the usual way to Redis, what needs Redis with both pools, what serving can
+/// change under the tuned profile, and what can be asked of any service.
 pub async fn conforms(program: &str) {
     let ground = Ground::new(program, Durability::Test).await;
     let mut failed = Vec::new();
-    for access in ["manager", "deadpool", "bb8"] {
+    for (name, value) in [
+        ("REDIS_ACCESS", "manager"),
+        ("REDIS_ACCESS", "deadpool"),
+        ("REDIS_ACCESS", "bb8"),
+        ("PROFILE", "tuned"),
+    ] {
         let (mut subject, lease) = ground.subject().await;
-        subject.environment.push(("REDIS_ACCESS", access));
-        let outcome = match access {
+        subject.environment.push((name, value));
+        let outcome = match value {
             "manager" => conformance::check(subject).await,
+            "tuned" => conformance::check_tuned(subject).await,
             _ => conformance::check_redis(subject).await,
         };
-        failed.extend(outcome.into_iter().map(|case| format!("{access}: {case}")));
+        failed.extend(outcome.into_iter().map(|case| format!("{value}: {case}")));
         ground.release(lease).await;
     }
     let (subject, lease) = ground.subject().await;

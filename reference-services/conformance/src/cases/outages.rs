@@ -4,9 +4,11 @@ use super::events::{self, events};
 use super::items::put;
 use super::transfers::{order, post};
 use crate::World;
+use crate::http::redis;
 use crate::service::Service;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// A port that nobody listens on. The listener held it for a moment, so nobody else is likely to.
 pub(super) async fn closed_port() -> u16 {
@@ -67,6 +69,39 @@ pub(super) async fn redis_down_or_silent_is_bypassed(world: &World) {
             start.elapsed() < Duration::from_secs(3),
             "the bypass took {:?}",
             start.elapsed()
+        );
+    }
+}
+
+pub(super) async fn a_redis_that_pauses_comes_back(world: &World) {
+    // Fewer connections than requests, so that some wait for one where there is a pool.
+    let service = Service::start(&world.subject, &[("REDIS_CONNECTIONS", "2")]).await;
+    let send = || {
+        let request = service.request("POST", "/v1/events");
+        request.json(&events("paused", 1)).send()
+    };
+    assert_eq!(send().await.status, 202);
+    redis(&world.subject.redis_url, "CLIENT PAUSE 20000 WRITE").await;
+    let mut requests = JoinSet::new();
+    for _ in 0..24 {
+        requests.spawn(send());
+    }
+    let start = Instant::now();
+    while let Some(answer) = requests.join_next().await {
+        answer.unwrap().is_error(503, "unavailable");
+    }
+    // Each waits for 100 ms; the rest is a busy machine.
+    assert!(
+        start.elapsed() < Duration::from_secs(15),
+        "the answers took {:?}",
+        start.elapsed()
+    );
+    redis(&world.subject.redis_url, "CLIENT UNPAUSE").await;
+    let start = Instant::now();
+    while send().await.status != 202 {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "events are refused after the pause"
         );
     }
 }
