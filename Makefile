@@ -28,6 +28,11 @@ lint: setup ## Check format, lints, documentation and the freshness of .sqlx
 bench: ## Measure what tailmark itself costs for an exchange, by criterion
 	cargo bench -p tailmark --locked --bench hot_path
 
+.PHONY: figures
+figures: setup ## Weigh the reference services: start, idle memory, 10,000 connections, stop; a minute after the build
+	cargo build --release --workspace --bins --example figures --locked
+	target/release/examples/figures target/release/axum-service target/release/actix-service
+
 .PHONY: bench-peers
 bench-peers: ## Set tailmark beside wrk, oha and a bare loop: half an hour on two idle cores; installs them if missing
 	scripts/bench-peers

@@ -4,6 +4,7 @@ use crate::Plan;
 use crate::options::LogFormat;
 use contract::limit;
 use rustix::process::{Resource, getrlimit};
+use rustix::thread::transparent_huge_pages_are_disabled;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -94,6 +95,7 @@ struct Parity {
     events_queue: usize,
     /// `None`: no bound.
     descriptors: Option<u64>,
+    transparent_huge_pages: bool,
     allocator: &'static str,
     shutdown_grace_ms: u128,
 }
@@ -164,6 +166,7 @@ impl Config {
                 redis_connections,
                 events_queue: settings.events_queue(),
                 descriptors: getrlimit(Resource::Nofile).current,
+                transparent_huge_pages: !transparent_huge_pages_are_disabled().unwrap_or(false),
                 allocator: service.allocator,
                 shutdown_grace_ms: limit::SHUTDOWN_GRACE.as_millis(),
             },

@@ -18,6 +18,7 @@ use config::Config;
 use options::{LogFormat, Options};
 use policy::{Policy, Upstream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -83,11 +84,16 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Exit codes: 0; 1 an audit or a health check that found a fault, or a service that could not serve; 2 a command or a
 /// variable that makes no sense.
 pub fn run(service: &Service, serve: impl FnOnce(&Plan) -> Outcome) -> ExitCode {
+    // Before anything else asks for memory.
+    let small_pages = disable_transparent_huge_pages(true);
     let command = match Command::from_env() {
         Ok(command) => command,
         Err(error) => return complain(&error, 2),
     };
     start_log(command.log);
+    if let Err(error) = small_pages {
+        tracing::warn!(%error, "memory may come in huge pages");
+    }
     let outcome = match command.action {
         Action::Serve(address, options) => match Plan::new(address, options) {
             Ok(plan) => plan
