@@ -144,11 +144,8 @@ impl Settings {
             ],
         )?;
         Ok(Self {
-            postgres: connect_options(&required("DATABASE_URL")?)?,
             postgres_connections: connections("POSTGRES_CONNECTIONS", POSTGRES_CONNECTIONS)?,
             acquire_timeout: wait("POSTGRES_ACQUIRE_MS", ACQUIRE_MS)?,
-            redis: redis::Client::open(required("REDIS_URL")?)
-                .map_err(|error| Error::Settings(format!("REDIS_URL cannot be used: {error}")))?,
             redis_access,
             redis_connections: connections("REDIS_CONNECTIONS", REDIS_CONNECTIONS)?,
             redis_timeout: wait("REDIS_TIMEOUT_MS", REDIS_TIMEOUT_MS)?,
@@ -160,6 +157,28 @@ impl Settings {
             tx_mode,
             // The largest request has to fit, or it would be refused for ever.
             events_queue: number("EVENTS_QUEUE", EVENTS_QUEUE, limit::EVENTS..=LONGEST_QUEUE)?,
+            ..Self::usual(&required("DATABASE_URL")?, &required("REDIS_URL")?)?
+        })
+    }
+
+    /// The stores at these URLs, all else as it is where nothing is said.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names the URL that cannot be used.
+    pub fn usual(database_url: &str, redis_url: &str) -> Result<Self, Error> {
+        let connections = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        Ok(Self {
+            postgres: connect_options(database_url)?,
+            postgres_connections: connections(POSTGRES_CONNECTIONS),
+            acquire_timeout: Duration::from_millis(ACQUIRE_MS),
+            redis: redis::Client::open(redis_url)
+                .map_err(|error| Error::Settings(format!("REDIS_URL cannot be used: {error}")))?,
+            redis_access: RedisAccess::Manager,
+            redis_connections: connections(REDIS_CONNECTIONS),
+            redis_timeout: Duration::from_millis(REDIS_TIMEOUT_MS),
+            cache_ttl: CACHE_TTL_SECONDS,
+            tx_mode: TxMode::Lock,
+            events_queue: EVENTS_QUEUE,
         })
     }
 

@@ -18,7 +18,10 @@ pub mod outages;
 use std::path::PathBuf;
 
 use conformance::{Service, Subject};
-use tailmark::stores::{Durability, Lease, Options, Stores};
+use store::{Settings, Store};
+use tailmark::stores::{Lease, Options, Stores};
+
+pub use tailmark::stores::Durability;
 
 /// Private stores whose every lease is a copy of the seeded state.
 #[derive(Debug)]
@@ -58,7 +61,15 @@ impl Ground {
         (subject, lease)
     }
 
-    /// Takes what [`Ground::subject`] gave back.
+    /// What a service keeps, on a fresh copy: for handlers, which are functions of it and need no server.
+    pub async fn store(&self) -> (Store, Lease) {
+        let (subject, lease) = self.subject().await;
+        let settings = Settings::usual(&subject.database_url, &subject.redis_url).unwrap();
+        let store = Store::open(&settings, settings.whole()).await.unwrap();
+        (store, lease)
+    }
+
+    /// Takes what [`Ground::subject`] or [`Ground::store`] gave back.
     pub async fn release(&self, lease: Lease) {
         self.stores.release(lease).await.unwrap();
     }
