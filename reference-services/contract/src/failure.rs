@@ -1,6 +1,8 @@
 //! Every error a client can see.
 
 use crate::limit;
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use crate::request_id::RequestId;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -226,15 +228,20 @@ impl std::error::Error for Failure {}
 /// The body of every answer that is not a success:
 /// `{"error":{"code":"item_not_found","message":"there is no such item"},"request_id":"5c3a1f0e9b2d4476-1"}`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     error: ErrorDetail,
     /// Finds the line about this request in the service's log, where there is one.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::request_id))]
     pub request_id: String,
 }
 
 #[derive(Debug, Serialize)]
-struct ErrorDetail {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct ErrorDetail {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::code))]
     code: &'static str,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::message))]
     message: Cow<'static, str>,
 }
 
