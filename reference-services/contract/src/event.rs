@@ -103,17 +103,16 @@ pub struct Accepted {
 
 /// What a batch waits for: `?ack=durable`, the default, or `?ack=queued`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchQuery {
     /// When the client is answered.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", param(inline))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::ack))]
     pub ack: Ack,
 }
 
 /// When the client of a batch is answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ack {
     /// Once all its rows are committed: 201.

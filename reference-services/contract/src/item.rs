@@ -86,14 +86,14 @@ pub struct ItemPage {
 }
 
 #[derive(Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct ItemPageWire {
-    #[cfg_attr(feature = "openapi", param(schema_with = bound::category, required))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::category))]
     category: i32,
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", param(schema_with = bound::after))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::after))]
     after: i64,
-    #[cfg_attr(feature = "openapi", param(schema_with = bound::page_limit))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::page_limit))]
     limit: Option<i64>,
 }
 
@@ -205,7 +205,7 @@ impl IfMatch {
         let mut any = false;
         for value in values {
             let text = std::str::from_utf8(value).map_err(|_| Failure::InvalidPrecondition)?;
-            for tag in text.split(',').map(str::trim) {
+            for tag in members(text) {
                 tags += 1;
                 if tag == "*" {
                     any = true;
@@ -230,6 +230,16 @@ impl IfMatch {
             Self::Versions(versions) => Some(versions),
         }
     }
+}
+
+/// The members of a list: what stands between commas, but for those within quotes, which a tag may hold.
+fn members(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let members = list.split(move |character| {
+        quoted ^= character == '"';
+        character == ',' && !quoted
+    });
+    members.map(str::trim)
 }
 
 /// The version that an entity tag names, if it is a strong tag of ours.
@@ -263,8 +273,18 @@ mod tests {
         check_if_match(&["\"3\", \"4\""], &versions(&[3, 4]));
         check_if_match(&["\"3\"", "\"4\""], &versions(&[3, 4]));
         check_if_match(&["W/\"3\", \"abc\", \"\""], &versions(&[]));
+        check_if_match(&["\"3,4\", \",\",\"5\""], &versions(&[5]));
         check_if_match(&[], &Err(Failure::PreconditionRequired));
-        for bad in ["", "3", "\"3", "\"3\" \"4\"", "*, \"3\"", "*, *", "w/\"3\""] {
+        for bad in [
+            "",
+            "3",
+            "\"3",
+            "\"3, \"4\"",
+            "\"3\" \"4\"",
+            "*, \"3\"",
+            "*, *",
+            "w/\"3\"",
+        ] {
             check_if_match(&[bad], &Err(Failure::InvalidPrecondition));
         }
         let most = vec!["\"1\""; limit::IF_MATCH_TAGS].join(",");

@@ -30,7 +30,8 @@ pub fn document() -> OpenApi {
         .version("1")
         .description(Some(
             "One contract, served by Axum and by Actix Web. Beside what is listed, an unknown path is 404 \
-             `path_not_found`, and an unknown method 405 `method_not_allowed` with `allow`.",
+             `path_not_found`, and an unknown method 405 `method_not_allowed` with `allow`. \
+             Whole numbers are written without fraction and exponent: 7, not 7.0.",
         ))
         .license(Some(license))
         .build();

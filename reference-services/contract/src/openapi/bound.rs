@@ -196,6 +196,13 @@ pub(crate) fn events() -> Array {
         .build()
 }
 
+pub(crate) fn ack() -> Object {
+    text("When the client is answered: once all rows are committed, or once they are in the queue.")
+        .default(Some("durable".into()))
+        .enum_values(Some(["durable", "queued"]))
+        .build()
+}
+
 pub(crate) fn accepted() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)

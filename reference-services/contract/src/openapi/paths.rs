@@ -9,14 +9,14 @@ use crate::item::{CacheOutcome, Item, ItemPageWire, ItemUpdateWire, Items};
 use crate::session::{NewSessionWire, Session};
 use crate::transfer::{NewTransferWire, Transfer};
 use crate::{Failure, header, limit, path};
+use utoipa::ToSchema;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths,
 };
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Ref, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Ref, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, PathItem, Required, ResponseBuilder, link::Link};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{ContentBuilder, PathItem, RefOr, Required, ResponseBuilder, link::Link};
 
 /// The name of the security scheme of the gateway.
 pub(super) const BEARER: &str = "bearerAuth";
@@ -103,11 +103,8 @@ fn items(paths: &mut Paths) {
         Failure::Unavailable,
     ];
     let list = operation("listItems", "A page of the items of a category", &refused)
-        .parameters(Some(ItemPageWire::into_params(|| None)))
-        .response(
-            "200",
-            json::<Items>("The page.").link("item", link("readItem", "$response.body#/items/0/id")),
-        );
+        .parameters(Some(in_query::<ItemPageWire>()))
+        .response("200", json::<Items>("The page."));
     add(paths, path::ITEMS, HttpMethod::Get, list);
 
     let refused = [
@@ -223,7 +220,7 @@ fn events(paths: &mut Paths) {
     ]
     .concat();
     let write = operation("writeEvents", "Writes events into a table", &refused)
-        .parameters(Some(BatchQuery::into_params(|| None)))
+        .parameters(Some(in_query::<BatchQuery>()))
         .request_body(Some(body::<NewEventsWire>(limit::EVENTS_BODY_BYTES)))
         .response(
             "201",
@@ -325,6 +322,28 @@ fn body<T: ToSchema>(bytes: usize) -> RequestBody {
 
 fn at_most(bytes: usize) -> String {
     format!("At most {bytes} bytes.")
+}
+
+/// The fields of a query as parameters. `IntoParams` would forget which are required, where their schemas are given.
+fn in_query<T: ToSchema>() -> Vec<Parameter> {
+    let RefOr::T(Schema::Object(query)) = T::schema() else {
+        return Vec::new();
+    };
+    let fields = query.properties.into_iter();
+    fields
+        .map(|(name, schema)| {
+            let required = match query.required.contains(&name) {
+                true => Required::True,
+                false => Required::False,
+            };
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .required(required)
+                .schema(Some(schema))
+                .build()
+        })
+        .collect()
 }
 
 fn in_path(schema: Object) -> Parameter {
