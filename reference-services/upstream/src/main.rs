@@ -1,8 +1,8 @@
 //! `upstream-stub`: what stands behind the gateway. It answers `/items/{id}`, asked by any method, after a fixed delay.
 //!
 //! `upstream-stub [--port N]` listens on 127.0.0.1; without `--port` on 8081, and `--port 0` takes a free port and prints
-//! it. `UPSTREAM_DELAY_MS` [5] is the delay in milliseconds. SIGTERM and SIGINT end it once all answers are out; exit
-//! code 0, or 1 with the reason on standard error.
+//! it. `UPSTREAM_DELAY_MS` is the delay in milliseconds, 5 if it is not set. SIGTERM and SIGINT end it once all answers
+//! are out; exit code 0, or 1 with the reason on standard error.
 
 mod answer;
 
