@@ -13,8 +13,6 @@ use std::fmt;
 pub enum Failure {
     /// 400: an account is named by a whole number from 1 up.
     InvalidAccountId,
-    /// 400: the path is not valid UTF-8.
-    InvalidPath,
     /// 400: what is wrong with the query.
     InvalidQuery(String),
     /// 400: what is wrong with the body.
@@ -129,7 +127,6 @@ impl Failure {
                 "invalid_account_id",
                 "an account is named by a whole number from 1 up",
             ),
-            Self::InvalidPath => (400, "invalid_path", "the path is not valid UTF-8"),
             Self::InvalidQuery(_) => (400, "invalid_query", "the query is not valid"),
             Self::InvalidBody(_) => (400, "invalid_body", "the body is not valid"),
             Self::InvalidPrecondition => (

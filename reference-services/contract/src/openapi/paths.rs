@@ -67,7 +67,6 @@ fn greetings(paths: &mut Paths) {
 fn accounts(paths: &mut Paths) {
     let refused = [
         Failure::InvalidAccountId,
-        Failure::InvalidPath,
         Failure::AccountNotFound,
         Failure::Unavailable,
     ];
@@ -107,11 +106,7 @@ fn items(paths: &mut Paths) {
         .response("200", json::<Items>("The page."));
     add(paths, path::ITEMS, HttpMethod::Get, list);
 
-    let refused = [
-        Failure::InvalidPath,
-        Failure::ItemNotFound,
-        Failure::Unavailable,
-    ];
+    let refused = [Failure::ItemNotFound, Failure::Unavailable];
     let update = Link::builder()
         .operation_id("updateItem")
         .parameter("id", "$response.body#/id")
@@ -134,7 +129,6 @@ fn items(paths: &mut Paths) {
     let refused = [
         Failure::InvalidBody("why".to_owned()),
         Failure::InvalidPrecondition,
-        Failure::InvalidPath,
         Failure::ItemNotFound,
         Failure::VersionMismatch,
         Failure::BodyTooLarge,
@@ -191,11 +185,7 @@ fn transfers(paths: &mut Paths) {
     );
     add(paths, path::TRANSFERS, HttpMethod::Post, create);
 
-    let refused = [
-        Failure::InvalidPath,
-        Failure::TransferNotFound,
-        Failure::Unavailable,
-    ];
+    let refused = [Failure::TransferNotFound, Failure::Unavailable];
     let read = operation("readTransfer", "A booked transfer", &refused)
         .parameter(in_path(bound::transfer_id()))
         .response("200", json::<Transfer>("The transfer."));
