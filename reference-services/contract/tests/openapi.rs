@@ -1,4 +1,5 @@
 //! The committed `OpenAPI` document is what the contract says, and describes all of it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use contract::event::NewEvents;
 use contract::item::ItemUpdate;
