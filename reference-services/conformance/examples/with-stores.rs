@@ -1,9 +1,12 @@
 //! `with-stores COMMAND…`: runs a command beside a private `PostgreSQL` with an empty database and a private Redis, named
-//! by `DATABASE_URL` and `REDIS_URL`, and exits as the command does. For `scripts/openapi-check`.
+//! by `DATABASE_URL` and `REDIS_URL`, and exits as the command does. A signal ends the command first. For `scripts/openapi-check`.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::error::Error;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{ExitCode, ExitStatus};
 use tailmark::stores::{Durability, Given, Options, Stores};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -27,5 +30,18 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 async fn run(stores: &Stores, mut command: Command) -> Result<ExitStatus, Box<dyn Error>> {
     let lease = stores.empty().await?;
-    Ok(command.envs(lease.env()).status()?)
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut child = command.envs(lease.env()).spawn()?;
+    tokio::select! {
+        status = child.wait() => return Ok(status?),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // The stores go once the command has put its own things away.
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(pid) = id.and_then(Pid::from_raw) {
+        kill_process(pid, Signal::TERM)?;
+    }
+    Ok(child.wait().await?)
 }
