@@ -41,6 +41,10 @@ bench-peers: ## Set tailmark beside wrk, oha and a bare loop: half an hour on tw
 fuzz: ## Fuzz what servers may send, a minute per target; installs cargo-fuzz if it is missing
 	scripts/fuzz 60
 
+.PHONY: openapi
+openapi: setup ## Fuzz both reference services against their OpenAPI document; installs Schemathesis under target/
+	scripts/openapi-check
+
 .PHONY: build
 build: setup ## Build tailmark and the reference services in release
 	cargo build --release --workspace --bins --locked

@@ -1,15 +1,14 @@
 //! Actix's own extractors, with rejections in the words of the contract.
 
 use crate::error::ApiError;
-use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::web::{JsonConfig, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
+use actix_web::web::{JsonConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use contract::{Failure, limit};
 use std::error::Error;
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
-        .app_data(PathConfig::default().error_handler(|error, _| ApiError::from(error).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()))
         .app_data(PayloadConfig::new(limit::BODY_BYTES))
         .app_data(json(limit::BODY_BYTES));
@@ -30,12 +29,6 @@ impl ApiError {
             _ => Failure::InvalidBody(error.to_string()),
         }
         .into()
-    }
-}
-
-impl From<PathError> for ApiError {
-    fn from(_: PathError) -> Self {
-        Failure::InvalidPath.into()
     }
 }
 

@@ -9,7 +9,7 @@ use store::Store;
 
 pub(crate) async fn read(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Json<Account>, ApiError> {
     Ok(Json(store.account(id.parse()?).await?))
 }

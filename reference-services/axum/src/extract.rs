@@ -1,16 +1,25 @@
 //! Axum's own extractors, with rejections in the words of the contract.
 
 use crate::error::ApiError;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use contract::Failure;
+use std::convert::Infallible;
 use std::error::Error;
 
-/// The parameter of the path.
-#[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Path), rejection(ApiError))]
-pub(crate) struct Path<T>(pub(crate) T);
+/// The parameter of the path. One that is not valid UTF-8 is empty, as it names nothing either.
+pub(crate) struct Path(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let text = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(text.map(|text| text.0).unwrap_or_default()))
+    }
+}
 
 /// The query.
 #[derive(FromRequestParts)]
@@ -21,12 +30,6 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(ApiError))]
 pub(crate) struct Body<T>(pub(crate) T);
-
-impl From<PathRejection> for ApiError {
-    fn from(_: PathRejection) -> Self {
-        Failure::InvalidPath.into()
-    }
-}
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {

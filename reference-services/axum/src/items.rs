@@ -19,7 +19,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn read(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<impl IntoResponse, ApiError> {
     let found = store.item(id.parse()?).await?;
     let cache = [(header::X_CACHE, found.cache.as_str())];
@@ -28,7 +28,7 @@ pub(crate) async fn read(
 
 pub(crate) async fn update(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Path(id): Path,
     headers: HeaderMap,
     Body(update): Body<ItemUpdate>,
 ) -> Result<impl IntoResponse, ApiError> {

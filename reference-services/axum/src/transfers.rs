@@ -32,7 +32,7 @@ pub(crate) async fn create(
 
 pub(crate) async fn read(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Json<Transfer>, ApiError> {
     Ok(Json(store.booked_transfer(id.parse()?).await?))
 }

@@ -1,17 +1,23 @@
 //! Accounts, as they are read.
 
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use crate::{Failure, limit};
 use serde::Serialize;
 use std::str::FromStr;
 
 /// An account: `{"id":7,"balance_minor":1000000000000,"currency":"EUR"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Account {
     /// From 1 up.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::account_id))]
     pub id: i64,
     /// What the account holds, in hundredths of the currency; never below 0.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::balance))]
     pub balance_minor: i64,
     /// Three capital letters (ISO 4217).
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::currency))]
     pub currency: String,
 }
 

@@ -1,6 +1,8 @@
 //! Events, as devices send them: a request holds up to [`limit::EVENTS`] of them.
 
 use crate::limit;
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use serde::{Deserialize, Serialize};
 
 /// What a device measured: `{"device":"device-7","at":1767225600000,"value":21.5}`.
@@ -16,10 +18,14 @@ pub struct Event {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event))]
 #[serde(deny_unknown_fields)]
-struct EventWire {
+pub(crate) struct EventWire {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::device))]
     device: String,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::at))]
     at: i64,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::value))]
     value: f64,
 }
 
@@ -53,8 +59,10 @@ impl TryFrom<EventWire> for Event {
 pub struct NewEvents(Vec<Event>);
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NewEvents))]
 #[serde(deny_unknown_fields)]
-struct NewEventsWire {
+pub(crate) struct NewEventsWire {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::events))]
     events: Vec<Event>,
 }
 
@@ -87,15 +95,19 @@ impl NewEvents {
 
 /// The answer to events: `{"accepted":2}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Accepted {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::accepted))]
     accepted: usize,
 }
 
 /// What a batch waits for: `?ack=durable`, the default, or `?ack=queued`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchQuery {
     /// When the client is answered.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::ack))]
     pub ack: Ack,
 }
 

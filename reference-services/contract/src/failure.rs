@@ -1,6 +1,8 @@
 //! Every error a client can see.
 
 use crate::limit;
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use crate::request_id::RequestId;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -11,8 +13,6 @@ use std::fmt;
 pub enum Failure {
     /// 400: an account is named by a whole number from 1 up.
     InvalidAccountId,
-    /// 400: the path is not valid UTF-8.
-    InvalidPath,
     /// 400: what is wrong with the query.
     InvalidQuery(String),
     /// 400: what is wrong with the body.
@@ -130,7 +130,6 @@ impl Failure {
                 "invalid_account_id",
                 "an account is named by a whole number from 1 up",
             ),
-            Self::InvalidPath => (400, "invalid_path", "the path is not valid UTF-8"),
             Self::InvalidQuery(_) => (400, "invalid_query", "the query is not valid"),
             Self::InvalidBody(_) => (400, "invalid_body", "the body is not valid"),
             Self::InvalidPrecondition => (
@@ -230,15 +229,20 @@ impl std::error::Error for Failure {}
 /// The body of every answer that is not a success:
 /// `{"error":{"code":"item_not_found","message":"there is no such item"},"request_id":"5c3a1f0e9b2d4476-1"}`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     error: ErrorDetail,
     /// Finds the line about this request in the service's log, where there is one.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::request_id))]
     pub request_id: String,
 }
 
 #[derive(Debug, Serialize)]
-struct ErrorDetail {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct ErrorDetail {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::code))]
     code: &'static str,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::message))]
     message: Cow<'static, str>,
 }
 

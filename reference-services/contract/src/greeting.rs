@@ -1,5 +1,7 @@
 //! `TechEmpower`'s plaintext and JSON bodies: <https://github.com/TechEmpower/FrameworkBenchmarks/wiki>.
 
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use serde::Serialize;
 
 /// The text of both bodies.
@@ -7,7 +9,9 @@ pub const HELLO: &str = "Hello, World!";
 
 /// The JSON body, `{"message":"Hello, World!"}`, built and serialised anew for every request.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Greeting {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::hello))]
     message: &'static str,
 }
 
@@ -21,7 +25,9 @@ impl Greeting {
 
 /// What the probes answer: `{"status":"alive"}` or `{"status":"ready"}`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Probe {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::probe))]
     status: &'static str,
 }
 

@@ -1,22 +1,30 @@
 //! Items: a page of them, one of them, a change to one, and the precondition of that change.
 
 use crate::account::positive;
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use crate::{Failure, limit};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// An item: `{"id":7,"name":"Item 7","category":8,"price_minor":1007,"version":1}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Item {
     /// From 1 up.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::item_id))]
     pub id: i64,
     /// 1 to [`limit::NAME_CHARACTERS`] characters.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::name))]
     pub name: String,
     /// 1 to [`limit::CATEGORIES`].
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::category))]
     pub category: i32,
     /// The price in hundredths of a euro, from 0 up.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::price))]
     pub price_minor: i64,
     /// 1 for an item never changed; one more with each change.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::version))]
     pub version: i64,
 }
 
@@ -78,10 +86,14 @@ pub struct ItemPage {
 }
 
 #[derive(Deserialize)]
-struct ItemPageWire {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct ItemPageWire {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::category))]
     category: i32,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::after))]
     after: i64,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::page_limit))]
     limit: Option<i64>,
 }
 
@@ -109,10 +121,13 @@ impl TryFrom<ItemPageWire> for ItemPage {
 
 /// One page of items in ascending number: `{"items":[…],"next_after":140}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Items {
     /// The page.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::page))]
     pub items: Vec<Item>,
     /// What to send as `after` for the next page; `null` on the last one.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::next_after, required))]
     pub next_after: Option<i64>,
 }
 
@@ -129,10 +144,14 @@ pub struct ItemUpdate {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ItemUpdate))]
 #[serde(deny_unknown_fields)]
-struct ItemUpdateWire {
+pub(crate) struct ItemUpdateWire {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::name))]
     name: String,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::category))]
     category: i32,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::price))]
     price_minor: i64,
 }
 
@@ -186,7 +205,7 @@ impl IfMatch {
         let mut any = false;
         for value in values {
             let text = std::str::from_utf8(value).map_err(|_| Failure::InvalidPrecondition)?;
-            for tag in text.split(',').map(str::trim) {
+            for tag in members(text) {
                 tags += 1;
                 if tag == "*" {
                     any = true;
@@ -211,6 +230,16 @@ impl IfMatch {
             Self::Versions(versions) => Some(versions),
         }
     }
+}
+
+/// The members of a list: what stands between commas, but for those within quotes, which a tag may hold.
+fn members(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let members = list.split(move |character| {
+        quoted ^= character == '"';
+        character == ',' && !quoted
+    });
+    members.map(str::trim)
 }
 
 /// The version that an entity tag names, if it is a strong tag of ours.
@@ -244,8 +273,18 @@ mod tests {
         check_if_match(&["\"3\", \"4\""], &versions(&[3, 4]));
         check_if_match(&["\"3\"", "\"4\""], &versions(&[3, 4]));
         check_if_match(&["W/\"3\", \"abc\", \"\""], &versions(&[]));
+        check_if_match(&["\"3,4\", \",\",\"5\""], &versions(&[5]));
         check_if_match(&[], &Err(Failure::PreconditionRequired));
-        for bad in ["", "3", "\"3", "\"3\" \"4\"", "*, \"3\"", "*, *", "w/\"3\""] {
+        for bad in [
+            "",
+            "3",
+            "\"3",
+            "\"3, \"4\"",
+            "\"3\" \"4\"",
+            "*, \"3\"",
+            "*, *",
+            "w/\"3\"",
+        ] {
             check_if_match(&[bad], &Err(Failure::InvalidPrecondition));
         }
         let most = vec!["\"1\""; limit::IF_MATCH_TAGS].join(",");

@@ -10,6 +10,7 @@
 //! | [`header`], [`path`], [`limit`] | the names and numbers both services share |
 //! | [`forward`] | which headers a gateway passes on |
 //! | [`setting`] | environment variables, read in one way |
+//! | `openapi` | all of it as an `OpenAPI` document, for tests and tools alone: no service is built with it |
 
 pub mod account;
 pub mod event;
@@ -19,6 +20,8 @@ pub mod greeting;
 pub mod header;
 pub mod item;
 pub mod limit;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod path;
 pub mod request_id;
 pub mod session;

@@ -1,6 +1,8 @@
 //! Sessions: who logs in, and the token they get.
 
 use crate::limit;
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -15,9 +17,12 @@ pub struct NewSession {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NewSession))]
 #[serde(deny_unknown_fields)]
-struct NewSessionWire {
+pub(crate) struct NewSessionWire {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::user))]
     user: String,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::password))]
     password: String,
 }
 
@@ -53,9 +58,13 @@ impl fmt::Debug for NewSession {
 /// An open session: `{"token":"…","token_type":"Bearer","expires_in":3600}` (the names are those of RFC 6749, section 5.1,
 /// but for the token).
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Session {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::token))]
     token: String,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::token_type))]
     token_type: &'static str,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::token_seconds))]
     expires_in: u64,
 }
 

@@ -1,6 +1,8 @@
 //! Transfers: the order, its idempotency key, and the booked transfer.
 
 use crate::account::positive;
+#[cfg(feature = "openapi")]
+use crate::openapi::bound;
 use crate::{Failure, limit};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -20,11 +22,16 @@ pub struct NewTransfer {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NewTransfer))]
 #[serde(deny_unknown_fields)]
-struct NewTransferWire {
+pub(crate) struct NewTransferWire {
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::payer))]
     from: i64,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::payee))]
     to: i64,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::amount))]
     amount_minor: i64,
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::currency))]
     currency: String,
 }
 
@@ -104,16 +111,22 @@ impl FromStr for TransferId {
 
 /// A booked transfer: `{"id":1,"from":1,"to":5001,"amount_minor":250,"currency":"EUR","status":"booked"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Transfer {
     /// From 1 up, with gaps where an order was refused.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::transfer_id))]
     pub id: i64,
     /// The account that paid.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::payer))]
     pub from: i64,
     /// The account that received.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::payee))]
     pub to: i64,
     /// How much, in hundredths of the currency.
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::amount))]
     pub amount_minor: i64,
     /// Three capital letters (ISO 4217).
+    #[cfg_attr(feature = "openapi", schema(schema_with = bound::currency))]
     pub currency: String,
     /// What became of the order.
     pub status: TransferStatus,
@@ -129,6 +142,7 @@ impl Transfer {
 
 /// What became of an order. A refused order leaves nothing behind, so there is one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TransferStatus {
     /// The money was moved.

@@ -19,7 +19,16 @@ pub(super) async fn are_read_by_id(world: &World) {
             .await
             .is_error(404, "account_not_found");
     }
-    for id in ["0", "-1", "+1", "1.0", "x", "9223372036854775808", "%20"] {
+    for id in [
+        "0",
+        "-1",
+        "+1",
+        "1.0",
+        "x",
+        "9223372036854775808",
+        "%20",
+        "%FF",
+    ] {
         world
             .service
             .get(&format!("/v1/accounts/{id}"))

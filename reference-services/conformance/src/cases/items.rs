@@ -77,7 +77,7 @@ pub(super) async fn are_read_through_the_cache(world: &World) {
         let answer = world.service.get("/v1/items/101").await;
         answer.is_json(200, &[("x-cache", outcome), ("etag", "\"1\"")], body);
     }
-    for id in ["10001", "0", "-1", "x", "9223372036854775808"] {
+    for id in ["10001", "0", "-1", "x", "%FF", "9223372036854775808"] {
         world
             .service
             .get(&format!("/v1/items/{id}"))

@@ -81,7 +81,7 @@ pub(super) async fn are_booked_once_and_replayed(world: &World) {
 
     let read_back = service.get(&format!("/v1/transfers/{}", id(&first))).await;
     read_back.is_json(200, &[], &first.body);
-    for unknown in ["9223372036854775807", "0", "x"] {
+    for unknown in ["9223372036854775807", "0", "x", "%FF"] {
         service
             .get(&format!("/v1/transfers/{unknown}"))
             .await
