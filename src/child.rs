@@ -109,8 +109,9 @@ impl Guarded {
         Ok(status)
     }
 
-    /// Sends `signal` to the child and to its own children, which may have sessions of theirs; the child first, so that none
-    /// is born behind our back.
+    /// Sends `signal` to the child and to its own children, which may have sessions of theirs. The child stands still or is
+    /// gone before its children are looked for, so that none is born behind our back; to be killed it stands still first,
+    /// for the children of a dead process are no longer known as its own.
     ///
     /// # Errors
     /// When a process may not be signalled.
@@ -118,19 +119,32 @@ impl Guarded {
         if self.is_dead()? {
             return Ok(());
         }
-        let send = |pid| match rustix::process::kill_process(pid, signal) {
+        let send = |pid, signal| match rustix::process::kill_process(pid, signal) {
             // What has ended has no need of it.
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(io::Error::from(error)),
         };
-        send(Pid::from_child(&self.child))?;
+        let child = Pid::from_child(&self.child);
+        send(
+            child,
+            if signal == Signal::KILL {
+                Signal::STOP
+            } else {
+                signal
+            },
+        )?;
         let processes = procfs::process::all_processes().map_err(io::Error::other)?;
         let children = processes.flatten().filter_map(|process| {
             let stat = process.stat().ok()?;
             let is_child = stat.ppid.unsigned_abs() == self.pid();
             Pid::from_raw(stat.pid).filter(|_| is_child)
         });
-        children.collect::<Vec<_>>().into_iter().try_for_each(send)
+        let children: Vec<Pid> = children.collect();
+        children.into_iter().try_for_each(|pid| send(pid, signal))?;
+        if signal == Signal::KILL {
+            send(child, signal)?;
+        }
+        Ok(())
     }
 
     fn signal_group(&self, signal: Signal) -> io::Result<()> {

@@ -121,11 +121,10 @@ impl Judge<'_> {
             }
             // What was never sent has waited for longer than is known.
             Metric::Wait(statistic) => {
-                let unsent = tally.outcomes().of(Outcome::Unsent) > 0;
-                let wait = times(&known(&tally.wait), *statistic)?;
+                let unsent = tally.outcomes().of(Outcome::Unsent);
                 Some(Observed {
-                    lower_bound: unsent,
-                    ..wait
+                    lower_bound: could_rise(&tally.wait, *statistic, unsent),
+                    ..times(&known(&tally.wait), *statistic)?
                 })
             }
             // Of what waited in a long backlog only the earliest dispatch of a group is known.
@@ -247,6 +246,22 @@ fn blocks(phase: &PhaseRecord, every: u64) -> Result<BTreeMap<u64, Distribution>
         }
     }
     Ok(blocks)
+}
+
+/// Whether a figure of `times` would be larger if `unknown` of them, whichever, were without end.
+fn could_rise(times: &Histogram, statistic: Statistic, unknown: u64) -> bool {
+    match statistic {
+        Statistic::Quantile(quantile) => {
+            let rank = quantile.rank(times.count());
+            let at = |rank| times.value_at_rank(rank);
+            match (at(rank), at(rank.saturating_add(unknown))) {
+                (Some(value), Some(worst)) => !Histogram::same_bucket(value, worst),
+                _ => true,
+            }
+        }
+        Statistic::Min => unknown >= times.count(),
+        Statistic::Mean | Statistic::Max => unknown > 0,
+    }
 }
 
 /// Times all of which are known.

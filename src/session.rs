@@ -138,9 +138,6 @@ pub enum SessionError {
     /// A call, or the preflight, was not as expected.
     #[error(transparent)]
     NotAsExpected(#[from] NotAsExpected),
-    /// A target that was to run until an interrupt ended before.
-    #[error("{0} ended by itself")]
-    Gone(String),
     /// The oracle that tailmark is held against.
     #[error(transparent)]
     Verify(#[from] VerifyError),

@@ -164,11 +164,36 @@ impl Target {
         self.log.as_deref()
     }
 
-    /// Returns when the process has ended by itself; never for a URL.
+    /// Returns when the process, or one beside it, has ended by itself; never for a URL.
     pub async fn ended(&self) {
         match &self.process {
-            Some(process) => process.ended().await,
+            Some(process) => tokio::select! {
+                () = process.ended() => {}
+                () = self.beside.ended() => {}
+            },
             None => std::future::pending().await,
+        }
+    }
+
+    /// Ends what is left of one that has [`ended`](Target::ended), and says why it is gone.
+    pub async fn gone(self) -> TargetError {
+        let (name, log) = (self.spec.name.clone(), self.log.clone());
+        match self.stop().await {
+            Ok(Some(Exit {
+                cause: ExitCause::ByItself,
+                status,
+                ..
+            })) => TargetError::Gone {
+                name,
+                status,
+                log: Log::end_of(log.as_deref().unwrap_or(Path::new(""))),
+            },
+            // It was one beside it, of which `stop` tells.
+            Ok(_) => TargetError::Setup {
+                name,
+                problem: "what runs beside it ended by itself".to_owned(),
+            },
+            Err(error) => error,
         }
     }
 
@@ -191,14 +216,16 @@ impl Target {
     /// `None` for a URL, which is not ours to stop.
     ///
     /// # Errors
-    /// Fails where a process survives SIGKILL.
+    /// Fails where a process survives SIGKILL, and where one beside it had ended by itself: what was measured meanwhile was
+    /// not what was meant to be.
     pub async fn stop(self) -> Result<Option<Exit>, TargetError> {
         let Some(process) = self.process else {
             return Ok(None);
         };
         let exit = stop(self.spec.name, process).await;
-        self.beside.stop().await?;
-        exit.map(Some)
+        let beside = self.beside.stop().await;
+        let exit = exit?;
+        beside.map(|()| Some(exit))
     }
 }
 
@@ -290,6 +317,16 @@ pub enum TargetError {
         /// Its output.
         log: Log,
     },
+    /// It, or what runs beside it, was ready, and has ended by itself.
+    #[error("{name} ended by itself ({status})")]
+    Gone {
+        /// The target.
+        name: String,
+        /// How.
+        status: ExitStatus,
+        /// Its output.
+        log: Log,
+    },
     /// A URL that does not accept connections.
     #[error("cannot reach {name} at {url}: {failure}")]
     Unreachable {
@@ -330,9 +367,9 @@ impl TargetError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            TargetError::NotReady { log, .. } | TargetError::EndedEarly { log, .. } => {
-                Some(log.to_string())
-            }
+            TargetError::NotReady { log, .. }
+            | TargetError::EndedEarly { log, .. }
+            | TargetError::Gone { log, .. } => Some(log.to_string()),
             TargetError::Tool { log, .. } => log.as_ref().map(ToString::to_string),
             TargetError::Unreachable { .. } => {
                 Some("start the service first, or check host and port".to_owned())

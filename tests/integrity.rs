@@ -57,12 +57,13 @@ async fn transfers_are_whole_after_a_crash_in_the_middle() {
                 "--results",
                 "kept",
             ];
-            let mut child = tool
-                .command(&words)
+            let mut command = tokio::process::Command::from(tool.command(&words));
+            let child = command
                 .env("DATABASE_URL", lease.database_url().unwrap())
                 .env("REDIS_URL", lease.redis_url().unwrap())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
+                .kill_on_drop(true)
                 .spawn()
                 .unwrap();
             // Once the service is ready and load comes, which its own database tells.
@@ -70,16 +71,9 @@ async fn transfers_are_whole_after_a_crash_in_the_middle() {
             stores.kill(Server::Postgres).unwrap();
             tokio::time::sleep(Duration::from_millis(300)).await;
             stores.restart(Server::Postgres).await.unwrap();
-            let waited = tokio::task::spawn_blocking(move || {
-                let mut printed = String::new();
-                std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut printed)
-                    .unwrap();
-                let mut errors = String::new();
-                std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors)
-                    .unwrap();
-                (child.wait().unwrap(), printed, errors)
-            });
-            let (_, printed, errors) = waited.await.unwrap();
+            let output = child.wait_with_output().await.unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
             let saved = tool.folder.path().join("kept/latest/run.json");
             let saved = std::fs::read_to_string(saved).unwrap_or_else(|_| panic!("{errors}"));
             let record: Value = serde_json::from_str(&saved).unwrap();

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -35,22 +35,42 @@ fn accepts(url: &str) -> bool {
     TcpStream::connect(url.strip_prefix("http://").unwrap().trim_end_matches('/')).is_ok()
 }
 
-/// Starts `services up` with `words`, and what it says first of the services.
-fn up(tool: &Tool, words: &[&str]) -> (Child, Value) {
-    let words = [&["services", "up", "--json"], words].concat();
-    let mut child = tool.command(&words).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    let said = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
-    (child, said)
+/// `services up`, which is interrupted when it is dropped.
+struct Up(Child);
+
+impl Up {
+    /// Starts it with `words`, and gives what it says first of the services.
+    fn start(tool: &Tool, words: &[&str]) -> (Self, Value) {
+        let words = [&["services", "up", "--json"], words].concat();
+        let mut command = tool.command(&words);
+        let mut up = Self(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        let mut output = BufReader::new(up.0.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        let said = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        (up, said)
+    }
+
+    fn signalled(&mut self, signal: Signal) -> ExitStatus {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.signalled(Signal::INT);
+        }
+    }
 }
 
 #[test]
 fn services_run_until_they_are_interrupted() {
     let tool = Tool::new();
     targets(&tool, &told(), "--port");
-    let (mut child, said) = up(&tool, &[]);
+    let (mut up, said) = Up::start(&tool, &[]);
     let services = said["services"].as_array().unwrap();
     let names: Vec<_> = services.iter().map(|up| up["name"].clone()).collect();
     assert_eq!(names, ["shop", "other"], "what runs already is left alone");
@@ -61,8 +81,7 @@ fn services_run_until_they_are_interrupted() {
     ];
     let urls = urls.map(|url| url.as_str().unwrap());
     assert!(urls.iter().all(|url| accepts(url)), "{said}");
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(up.signalled(Signal::INT).code(), Some(0));
     assert!(!urls.iter().any(|url| accepts(url)), "all are stopped");
 }
 
@@ -82,10 +101,9 @@ fn what_cannot_be_up_is_said() {
         assert_eq!(ran.code, Some(2), "{name}");
         assert!(ran.err.contains(words), "{}", ran.err);
     }
-    let (mut child, said) = up(&tool, &["other"]);
+    let (mut up, said) = Up::start(&tool, &["other"]);
     assert_eq!(said["services"][0]["name"], "other");
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(up.signalled(Signal::TERM).code(), Some(0));
 }
 
 #[test]
@@ -163,5 +181,30 @@ fn a_service_is_held_against_the_contract_row_by_row() {
         let ran = tool.run(&["services", "check", url]);
         assert_eq!(ran.code, Some(2));
         assert!(ran.err.contains(words), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_ends_by_itself_is_named_with_its_last_words() {
+    let tool = Tool::new();
+    let tailmark = env!("CARGO_BIN_EXE_tailmark");
+    let dies = format!("sh -c 'echo so be it; exec {tailmark} oracle --port $PORT --for 1s'");
+    tool.write(
+        "targets.yaml",
+        &format!(
+            "tailmark: 1\ntargets:\n  dies:\n    command: {dies}\n  alone:\n    command: {tailmark} oracle --port {{port}}\n    beside:\n      UPSTREAM_URL: {dies}\n"
+        ),
+    );
+    for (name, words) in [
+        ("dies", "error: dies ended by itself (exit status: 0)"),
+        (
+            "alone",
+            "error: UPSTREAM_URL beside alone ended by itself (exit status: 0)",
+        ),
+    ] {
+        let ran = tool.run(&["services", "up", name]);
+        assert_eq!(ran.code, Some(2), "{}", ran.out);
+        assert!(ran.err.contains(words), "{}", ran.err);
+        assert!(ran.err.contains("so be it"), "{}", ran.err);
     }
 }

@@ -193,6 +193,31 @@ fn walks_that_were_cut_off_make_journeys_lower_bounds() {
 }
 
 #[test]
+fn what_was_never_sent_moves_the_waits_that_it_could() {
+    // One of some thousands is never sent; the others wait 1 ms.
+    let record = record("two", TWO, |asked| {
+        let waited = Reply { wait: MS, ..ok(MS) };
+        match asked.arrival {
+            500 => Reply {
+                outcome: Outcome::Unsent,
+                status: None,
+                ..waited
+            },
+            _ => waited,
+        }
+    });
+    check(
+        &record,
+        TWO,
+        &[
+            ("wait.p50 < 2ms", "holds | 1 ms"),
+            ("wait.min < 2ms", "holds | 1 ms"),
+            ("wait.max < 2ms", &format!("fails | ≥ 1 ms | {UNSURE}")),
+        ],
+    );
+}
+
+#[test]
 fn what_was_not_measured_holds_nothing() {
     // Nobody comes past the login.
     let mut run = record("shop", SHOP, |asked| match (asked.flow, asked.step) {

@@ -1,10 +1,13 @@
 //! Targets that run without being measured, for people who want to try them.
 
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use super::run::launch;
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Watcher};
+use crate::stores::Lease;
 use crate::target::Target;
 use crate::target_spec::TargetSpec;
 
@@ -44,24 +47,38 @@ pub async fn up(
         .iter()
         .map(|(spec, (target, _))| describe(spec, target));
     ready(&described.collect::<Vec<_>>());
-    let ended = async {
-        let ends = running.iter().map(|(spec, (target, _))| {
-            Box::pin(async {
-                target.ended().await;
-                spec.name.clone()
-            })
-        });
-        first(ends.collect()).await
-    };
     let gone = tokio::select! {
         () = shutdown.requested() => None,
-        name = ended => Some(name),
+        index = first_to_end(&running) => Some(index),
     };
-    for (spec, (target, lease)) in running {
-        target.stop().await?;
-        stage.release(spec, lease).await?;
+    let stopping = async {
+        if let Some(index) = gone {
+            let (_, (target, _)) = running.swap_remove(index);
+            return Err(target.gone().await.into());
+        }
+        for (spec, (target, lease)) in running {
+            target.stop().await?;
+            stage.release(spec, lease).await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        stopped = stopping => stopped,
+        // What is dropped is killed.
+        () = shutdown.insisted() => Ok(()),
     }
-    gone.map_or(Ok(()), |name| Err(SessionError::Gone(name)))
+}
+
+/// Returns when a target has ended by itself: which.
+async fn first_to_end(running: &[(&TargetSpec, (Target, Option<Lease>))]) -> usize {
+    let mut ends: Vec<_> = (running.iter())
+        .map(|(_, (target, _))| Box::pin(target.ended()))
+        .collect();
+    poll_fn(|context| {
+        let ended = (ends.iter_mut()).position(|end| end.as_mut().poll(context).is_ready());
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 fn describe(spec: &TargetSpec, target: &Target) -> Up {
@@ -71,16 +88,4 @@ fn describe(spec: &TargetSpec, target: &Target) -> Up {
         env: target.env().to_vec(),
         log: target.log().map(Into::into),
     }
-}
-
-/// What the first of `futures` to end comes to.
-async fn first<T>(mut futures: Vec<impl Future<Output = T> + Unpin>) -> T {
-    std::future::poll_fn(|context| {
-        let mut polled = futures
-            .iter_mut()
-            .map(|future| std::pin::Pin::new(future).poll(context));
-        let ready = polled.find(std::task::Poll::is_ready);
-        ready.unwrap_or(std::task::Poll::Pending)
-    })
-    .await
 }

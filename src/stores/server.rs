@@ -127,6 +127,14 @@ impl Recipe {
     }
 }
 
+impl Drop for Daemon {
+    /// What stands still cannot end.
+    fn drop(&mut self) {
+        // Nobody is left to be told; `stop` is the way to hear of a failure.
+        let _ = self.guarded.signal_family(Signal::CONT);
+    }
+}
+
 impl Daemon {
     /// Ends it.
     pub(super) fn stop(&mut self) -> Result<(), StoresError> {

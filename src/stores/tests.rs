@@ -419,3 +419,15 @@ async fn servers_are_paused_killed_and_started_again_with_what_they_had() {
     stores.stop().await.unwrap();
     traces.assert_gone();
 }
+
+#[tokio::test]
+async fn servers_that_were_paused_are_not_left_behind() {
+    let stores = Stores::start(options()).await.unwrap();
+    let lease = stores.empty().await.unwrap();
+    let _client = sql(&lease).await;
+    let traces = Traces::of(&stores);
+    stores.pause(Server::Postgres).unwrap();
+    stores.pause(Server::Redis).unwrap();
+    drop(stores);
+    traces.assert_gone();
+}

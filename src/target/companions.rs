@@ -1,9 +1,11 @@
 //! What runs beside a target.
 
-use std::path::Path;
+use std::future::poll_fn;
+use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use super::command::{self, Process};
-use super::{Launch, TargetError, stop};
+use super::{ExitCause, Launch, Log, TargetError, stop};
 use crate::target_spec::{Ready, Stop, TargetKind, TargetSpec};
 
 /// Processes that a target needs, each on a port of its own. Dropping them kills their process groups.
@@ -15,6 +17,7 @@ struct Running {
     name: String,
     /// The variable that tells the target where it is.
     variable: String,
+    log: PathBuf,
     process: Process,
 }
 
@@ -49,6 +52,7 @@ impl Companions {
                 process: command::launch(&own, &companion.command, &launch).await?,
                 name: own.name,
                 variable: companion.variable.clone(),
+                log,
             });
         }
         Ok(Self(running))
@@ -62,12 +66,41 @@ impl Companions {
         })
     }
 
+    /// Returns when one of them has ended by itself; never where there are none.
+    pub(super) async fn ended(&self) {
+        let mut ends: Vec<_> = (self.0.iter())
+            .map(|running| Box::pin(running.process.ended()))
+            .collect();
+        poll_fn(|context| {
+            let gone = ends
+                .iter_mut()
+                .any(|end| end.as_mut().poll(context).is_ready());
+            if gone { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// Ends them all.
+    ///
+    /// # Errors
+    /// Fails where one survives SIGKILL, or had ended by itself before.
     pub(super) async fn stop(self) -> Result<(), TargetError> {
         let mut stopped = Ok(());
-        for running in self.0 {
-            let exit = stop(running.name, running.process).await;
-            stopped = stopped.and(exit.map(|_| ()));
+        for Running {
+            name, log, process, ..
+        } in self.0
+        {
+            let exit = stop(name.clone(), process)
+                .await
+                .and_then(|exit| match exit.cause {
+                    ExitCause::ByItself => Err(TargetError::Gone {
+                        name,
+                        status: exit.status,
+                        log: Log::end_of(&log),
+                    }),
+                    _ => Ok(()),
+                });
+            stopped = stopped.and(exit);
         }
         stopped
     }

@@ -1,4 +1,4 @@
-//! The commands around a target: build, seed, audit.
+//! The commands around a target: build, seed, describe, audit.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -22,7 +22,7 @@ const BUILD_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// Tens of millions of rows; the reference seed takes seconds.
 const SEED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// An audit asks a few aggregates, and a round of a comparison waits for it.
+/// For what a round of a comparison waits for: an audit asks a few aggregates, and how a target is set takes less.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The longest answer that is read: thousands of facts.

@@ -23,9 +23,14 @@ use tokio::time::timeout;
 /// A worker's way to the upstream. It connects when it is first used.
 pub(crate) fn client() -> Client {
     let tcp = connect::Connector::default().service().map(undelayed);
+    let connector = Connector::new()
+        .connector(tcp)
+        .limit(0)
+        .conn_keep_alive(limit::UPSTREAM_IDLE)
+        .conn_lifetime(limit::UPSTREAM_LIFETIME);
     // `proxy` has one time-out for the whole exchange, and passes on what it was given.
     Client::builder()
-        .connector(Connector::new().connector(tcp).limit(0))
+        .connector(connector)
         .disable_timeout()
         .disable_redirects()
         .no_default_headers()
@@ -51,7 +56,7 @@ pub(crate) async fn proxy(
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    let mut passed_on = client.request(request.method().clone(), upstream.url(target));
+    let mut passed_on = client.request(request.method().clone(), upstream.url(target)?);
     let forwarded = forwarded(request.headers());
     for (name, value) in request.headers() {
         if forwarded.request(name.as_str()) {

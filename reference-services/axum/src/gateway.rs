@@ -2,10 +2,9 @@
 
 use crate::error::ApiError;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, VIA};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, request, response};
+use axum::http::{HeaderMap, HeaderValue, Method, request, response};
 use axum::response::Response;
 use contract::forward::{self, Forwarded};
 use contract::{Failure, limit};
@@ -15,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use policy::Upstream;
 use std::fmt::Display;
+use std::mem;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -32,6 +32,7 @@ impl Gateway {
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limit::UPSTREAM_IDLE)
             .build(connector);
         Self {
             client,
@@ -52,27 +53,29 @@ impl Gateway {
 
 pub(crate) async fn proxy(
     State(gateway): State<Gateway>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    mut request: Request,
 ) -> Result<Response, ApiError> {
-    let body = body?;
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let mut request = request::Builder::new()
-        .method(method)
-        .uri(gateway.upstream.url(target))
-        .body(Full::new(body))
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let mut passed_on = request::Builder::new()
+        .method(request.method())
+        .uri(gateway.upstream.url(target)?)
+        .body(())
         .map_err(bad_gateway)?;
+    let headers = mem::take(request.headers_mut());
+    let body = Bytes::from_request(request, &()).await?;
     let forwarded = forwarded(&headers);
     for (name, value) in &headers {
         if forwarded.request(name.as_str()) {
-            request.headers_mut().append(name.clone(), value.clone());
+            passed_on.headers_mut().append(name.clone(), value.clone());
         }
     }
     let via = HeaderValue::from_static(forward::VIA);
-    request.headers_mut().append(VIA, via);
-    let exchange = timeout(gateway.upstream.timeout, gateway.exchange(request)).await;
+    passed_on.headers_mut().append(VIA, via);
+    let passed_on = passed_on.map(|()| Full::new(body));
+    let exchange = timeout(gateway.upstream.timeout, gateway.exchange(passed_on)).await;
     Ok(exchange.map_err(|_| Failure::GatewayTimeout)??)
 }
 

@@ -8,8 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a service may take to listen or to end: far above what it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,6 +78,18 @@ impl Service {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request("GET", path).send().await
+    }
+
+    /// Returns once nobody can connect any more.
+    pub(crate) async fn refuses_connections(&self) {
+        let refused = async {
+            while TcpStream::connect(&self.address).await.is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, refused)
+            .await
+            .expect("the service still listens");
     }
 
     /// Sends it a signal.

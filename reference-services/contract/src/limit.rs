@@ -77,6 +77,12 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long requests in flight may take to finish after SIGTERM: above any time-out of the stores.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
+/// How long a connection to the upstream may stay idle: Hyper's own figure, and longer than a pause between rounds.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(90);
+
+/// How old a connection to the upstream may become: older than any measurement, for Hyper does not ask for its age.
+pub const UPSTREAM_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Seconds that a client is asked to wait after a 503, or after a 429 of a full queue: stores come back
 /// within about one, and 0 would invite a storm.
 pub const RETRY_AFTER_SECONDS: u32 = 1;

@@ -1,6 +1,7 @@
 //! The command line, which is the same for every service.
 
 use crate::options::{LogFormat, Options, parse_port};
+use contract::setting::text;
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -48,6 +49,16 @@ pub(crate) struct Command {
     pub(crate) log: LogFormat,
 }
 
+/// The variables that say how to start; the others are read where they are used.
+const VARIABLES: [&str; 6] = [
+    "PORT",
+    "HOST",
+    "LOG_FORMAT",
+    "PROFILE",
+    "LAYERS",
+    "METRICS_PORT",
+];
+
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -61,7 +72,11 @@ pub(crate) enum Action {
 impl Command {
     pub(crate) fn from_env() -> Result<Self, String> {
         let arguments: Vec<String> = env::args().skip(1).collect();
-        Self::parse(&arguments, |name| env::var(name).ok())
+        let known = |name: &str| text(name).map_err(|error| error.to_string());
+        for name in VARIABLES {
+            known(name)?;
+        }
+        Self::parse(&arguments, |name| known(name).ok().flatten())
     }
 
     fn parse(

@@ -49,6 +49,8 @@ pub(crate) struct Config {
     rate_limit_per_second: u32,
     rate_limit_burst: u32,
     max_in_flight: u32,
+    /// Which one it is; never the secret itself.
+    token_secret: &'static str,
     workers: usize,
     allocator: &'static str,
     pools: Pools,
@@ -88,6 +90,7 @@ struct Parity {
     events_body_limit_bytes: usize,
     upstream_body_limit_bytes: usize,
     upstream_tcp_nodelay: bool,
+    upstream_idle_ms: u128,
     workers: usize,
     postgres_connections: u32,
     /// `None`: one for each store.
@@ -145,6 +148,11 @@ impl Config {
             rate_limit_per_second: plan.rules.rate.get(),
             rate_limit_burst: plan.rules.burst.get(),
             max_in_flight: plan.rules.in_flight.get(),
+            token_secret: if plan.rules.is_for_measurements() {
+                "for measurements"
+            } else {
+                "own"
+            },
             workers: plan.workers.get(),
             allocator: service.allocator,
             pools: Pools {
@@ -161,6 +169,7 @@ impl Config {
                 events_body_limit_bytes: limit::EVENTS_BODY_BYTES,
                 upstream_body_limit_bytes: limit::UPSTREAM_BODY_BYTES,
                 upstream_tcp_nodelay: true,
+                upstream_idle_ms: limit::UPSTREAM_IDLE.as_millis(),
                 workers: plan.workers.get(),
                 postgres_connections: settings.postgres_connections(),
                 redis_connections,

@@ -184,6 +184,11 @@ impl Plan {
     fn new(address: SocketAddr, options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
         raise_descriptor_limit();
         let rules = policy::Settings::from_env()?;
+        if rules.is_for_measurements() && !address.ip().is_loopback() {
+            tracing::warn!(
+                "TOKEN_SECRET is not set: whoever reaches this service can sign tokens of anybody"
+            );
+        }
         Ok(Self {
             address,
             workers: available_parallelism()?,

@@ -5,9 +5,7 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use contract::{Failure, path};
-use http_body_util::Limited;
 use policy::{Permit, Policy, Subject};
-use std::mem;
 use std::time::SystemTime;
 
 /// Bounds the requests in flight: [`policy::Admission`].
@@ -89,8 +87,8 @@ impl Check for Limit {
     }
 }
 
-/// Refuses a body whose announced length is above a bound, before anything of it is read, and breaks off one that turns
-/// out to be.
+/// Refuses a body whose announced length is above a bound, before anything of it is read. What is not announced is bounded
+/// where it is read, by the extractors.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(usize);
 
@@ -112,8 +110,6 @@ impl Check for BodyLimit {
         if length.is_some_and(|length| length > most) {
             return Err(Failure::BodyTooLarge);
         }
-        let body = mem::take(request.body_mut());
-        *request.body_mut() = Body::new(Limited::new(body, self.0));
         Ok(())
     }
 }

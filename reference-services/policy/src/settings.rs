@@ -49,6 +49,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Whether tokens are signed with the secret that everybody knows.
+    #[must_use]
+    pub fn is_for_measurements(&self) -> bool {
+        self.secret == MEASUREMENT_SECRET
+    }
+}
+
 /// Without the secret, which a log must not hold.
 impl fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

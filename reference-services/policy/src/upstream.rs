@@ -1,7 +1,7 @@
 //! Where the gateway passes requests on to.
 
-use contract::path;
 use contract::setting::{SettingError, number, text};
+use contract::{Failure, path};
 use http::Uri;
 use std::time::Duration;
 
@@ -36,12 +36,16 @@ impl Upstream {
 
     fn new(url: &str, timeout: Duration) -> Result<Self, SettingError> {
         let is_usable = |uri: &Uri| {
-            uri.scheme_str() == Some("http") && uri.host().is_some() && uri.query().is_none()
+            let authority = uri.authority().map(http::uri::Authority::as_str);
+            uri.scheme_str() == Some("http")
+                && authority.is_some_and(|authority| !authority.contains('@'))
+                && uri.query().is_none()
         };
         if !url.parse().is_ok_and(|uri| is_usable(&uri)) {
-            return Err(SettingError::new(format!(
-                "UPSTREAM_URL is {url:?}; write http://host:port"
-            )));
+            // Without what it is: it may hold a password.
+            return Err(SettingError::new(
+                "UPSTREAM_URL cannot be used; write http://host:port".to_owned(),
+            ));
         }
         Ok(Self {
             base: url.trim_end_matches('/').to_owned(),
@@ -51,13 +55,27 @@ impl Upstream {
 
     /// The URL of the upstream for a request to the gateway: `/v1/gateway/items/7?x=1` goes to `/items/7?x=1` there. The
     /// path goes on as it was written, escapes included.
-    #[must_use]
-    pub fn url(&self, path_and_query: &str) -> String {
-        let rest = path_and_query
-            .strip_prefix(path::GATEWAY)
-            .unwrap_or(path_and_query);
-        format!("{}{rest}", self.base)
+    ///
+    /// # Errors
+    /// [`Failure::PathNotFound`] for what is not written as a path of the gateway, whatever a router makes of it, and for
+    /// an id that an upstream might take for a way out of its items.
+    pub fn url(&self, path_and_query: &str) -> Result<String, Failure> {
+        let rest = path_and_query.strip_prefix(path::GATEWAY);
+        let id = rest.and_then(|rest| rest.strip_prefix("/items/"));
+        let id = id.map(|id| id.split('?').next().unwrap_or_default());
+        match (rest, id) {
+            (Some(rest), Some(id)) if stays(id) => Ok(format!("{}{rest}", self.base)),
+            _ => Err(Failure::PathNotFound),
+        }
     }
+}
+
+/// Whether a part of a path names something below the part before it, however it is decoded.
+fn stays(part: &str) -> bool {
+    let lower = part.to_ascii_lowercase();
+    let dots = lower.replace("%2e", ".");
+    let separators = ["/", "\\", "%2f", "%5c", "%25"];
+    !matches!(dots.as_str(), "" | "." | "..") && !separators.iter().any(|one| lower.contains(one))
 }
 
 #[cfg(test)]
@@ -73,8 +91,24 @@ mod tests {
             ("http://up/api", "http://up/api/items/7?x=1"),
         ] {
             let url = upstream(base).unwrap().url("/v1/gateway/items/7?x=1");
-            assert_eq!(url, expected);
+            assert_eq!(url.unwrap(), expected);
         }
+        for path in [
+            "/v1/%67ateway/items/7",
+            "/v1/gateway/items/",
+            "/v1/gateway/items/.",
+            "/v1/gateway/items/..?x=1",
+            "/v1/gateway/items/%2E%2e",
+            "/v1/gateway/items/..%2Fadmin",
+            "/v1/gateway/items/..%5cadmin",
+            "/v1/gateway/items/%252e%252e",
+            "/items/7",
+        ] {
+            let url = upstream("http://up").unwrap().url(path);
+            assert_eq!(url, Err(Failure::PathNotFound), "{path}");
+        }
+        let odd = "/v1/gateway/items/%C3%A9.7";
+        assert!(upstream("http://up").unwrap().url(odd).is_ok());
         for bad in [
             "",
             "up:80",
@@ -82,9 +116,11 @@ mod tests {
             "http://",
             "/items",
             "http://up?x=1",
+            "http://user:password@up",
         ] {
             let error = upstream(bad).unwrap_err().to_string();
-            assert!(error.contains("UPSTREAM_URL is"), "{bad}: {error}");
+            assert!(error.starts_with("UPSTREAM_URL cannot"), "{bad}: {error}");
+            assert!(!error.contains("password"), "{error}");
         }
     }
 }

@@ -74,10 +74,12 @@ impl Redis {
         Ok(timeout_at(deadline, pipeline.exec_async(&mut connection)).await??)
     }
 
-    /// Opens the connections of a pool, so that no measured request pays for one, and says so in the log if it could
-    /// not.
+    /// Opens its connections, so that no measured request pays for one, and says so in the log if it could not.
     pub(crate) async fn warm_up(&self) {
         if matches!(self.access, Access::Manager(_)) {
+            if let Err(error) = self.command::<()>(&redis::cmd("PING")).await {
+                tracing::warn!(%error, "redis is not available yet");
+            }
             return;
         }
         let mut open = Vec::new();

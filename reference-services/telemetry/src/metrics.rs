@@ -197,7 +197,9 @@ impl InFlight {
             .durations
             .get_or_create(&RouteLabels { route, method })
             .observe(self.since.elapsed().as_secs_f64());
-        if let Some(outcome) = answer.cache.and_then(outcome) {
+        // What an upstream says of its own cache goes through the gateway, and is not ours.
+        let cache = answer.cache.filter(|_| answer.route == Some(path::ITEM));
+        if let Some(outcome) = cache.and_then(outcome) {
             inner.lookups.get_or_create(&LookupLabels { outcome }).inc();
         }
         if let Some(refused) = answer.refused {

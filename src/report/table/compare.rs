@@ -193,7 +193,6 @@ impl<'a> View<'a> {
         push(grid, label, cells);
     }
 
-    /// What is to be minded when reading the figures.
     /// In what the targets differ by their own account, and in how much they do not.
     fn settings(&self, page: &mut Page) {
         let targets = self.comparison.targets();
@@ -222,6 +221,7 @@ impl<'a> View<'a> {
         page.labelled("settings", &[&facts.join(" · ")]);
     }
 
+    /// What is to be minded when reading the figures.
     fn notes(&self, page: &mut Page) {
         let comparison = self.comparison;
         let memory: BTreeSet<String> = self

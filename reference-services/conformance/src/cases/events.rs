@@ -7,7 +7,6 @@ use crate::http::{Answer, redis};
 use crate::service::Service;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_postgres::Client;
@@ -258,7 +257,7 @@ pub(super) async fn the_queue_is_drained_before_the_end(world: &World) {
     }
     service.signal(Signal::TERM);
     // Once it refuses connections, it has seen the signal.
-    while TcpStream::connect(&service.address).await.is_ok() {}
+    service.refuses_connections().await;
     lock.rollback().await.unwrap();
     assert_eq!(service.ended().await.code(), Some(0));
     assert_eq!(rows(&watcher, "drained").await, 20 * 70);

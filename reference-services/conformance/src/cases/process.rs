@@ -167,7 +167,7 @@ pub(super) async fn requests_in_flight_finish(world: &World) {
     }
     service.signal(Signal::TERM);
     // Once it refuses connections, it has seen the signal.
-    while TcpStream::connect(&service.address).await.is_ok() {}
+    service.refuses_connections().await;
     other.rollback().await.unwrap();
     // Booked, or a conflict where all this took longer than the service waits for a key. Either is an answer.
     let status = answer.await.unwrap().status;
