@@ -1,9 +1,10 @@
 //! Clients that send batches of events for as long as they are let, and what of them is in the table afterwards.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -26,6 +27,7 @@ struct Sent {
     device: String,
     events: i64,
     status: Option<u16>,
+    answered: Instant,
 }
 
 /// Clients at work.
@@ -63,6 +65,12 @@ impl Answered {
     pub(crate) fn with(&self, status: u16) -> u64 {
         let statuses = self.0.iter().map(|sent| sent.status);
         statuses.filter(|found| *found == Some(status)).count() as u64
+    }
+
+    /// Batches that were taken into the queue in that time.
+    pub(crate) fn queued_in(&self, time: Range<Instant>) -> usize {
+        let queued = self.0.iter().filter(|sent| sent.status == Some(202));
+        queued.filter(|sent| time.contains(&sent.answered)).count()
     }
 
     /// For the audit.
@@ -121,6 +129,7 @@ async fn batches(client: Client, ack: &str, number: u64, over: Arc<AtomicBool>) 
             device,
             events,
             status: answer.map(|answer| answer.status),
+            answered: Instant::now(),
         });
         sleep(PAUSE).await;
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conformance::Service;
 use tailmark::stores::{Durability, Server};
@@ -52,7 +52,9 @@ async fn in_mode(ground: &mut Ground, mode: &str) {
     let batches = Batches::start(&client, &over);
     sleep(WHILE).await;
     ground.stores.kill(Server::Postgres).unwrap();
+    let killed = Instant::now();
     sleep(Duration::from_millis(300)).await;
+    let away = killed..Instant::now();
     ground.stores.restart(Server::Postgres).await.unwrap();
     client.until("/readyz", |answer| answer.status == 200).await;
     sleep(WHILE).await;
@@ -92,6 +94,7 @@ async fn in_mode(ground: &mut Ground, mode: &str) {
     for status in [201, 202] {
         assert!(batches.with(status) > CLIENTS, "{mode}: {status}");
     }
+    assert!(batches.queued_in(away) > 0, "{mode}: without a database");
     // The end is what queued batches are promised to be written by.
     stop(service).await;
     batches.are_whole(&subject.database_url).await;
