@@ -56,6 +56,8 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     events::each_request_is_a_batch_of_its_own,
     events::a_full_queue_is_a_429,
     events::a_batch_that_is_not_written_is_a_503,
+    events::a_write_that_is_broken_off_is_tried_again,
+    events::what_is_impossible_takes_nothing_along,
     events::the_queue_is_drained_before_the_end,
     sessions::are_opened_for_users,
     sessions::bad_logins_are_refused,

@@ -9,6 +9,8 @@ CREATE TABLE events (
     batch    BIGINT  NOT NULL,
     -- Numbers the events of one request, from 0 up. The key makes writing an event twice the same as writing it once.
     position INTEGER NOT NULL,
+    -- How many events the request had: the audit compares.
+    size     INTEGER NOT NULL,
     device   TEXT    NOT NULL,
     -- Milliseconds since 1970.
     at_ms    BIGINT  NOT NULL,

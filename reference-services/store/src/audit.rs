@@ -99,6 +99,8 @@ struct Data {
     events: i64,
     /// Requests that the events came from.
     batches: i64,
+    /// Requests of whose events some are missing.
+    batches_torn: i64,
 }
 
 impl Audit {
@@ -175,6 +177,10 @@ impl Audit {
                     "{batches} batches are there, but only {durable} were answered with 201, {queued} with 202, and {batches_unknown} are unknown"
                 ),
             ),
+            (
+                data.batches_torn > 0,
+                format!("{} batches are there in part", data.batches_torn),
+            ),
         ];
         let problems: Vec<String> = rules
             .into_iter()
@@ -217,7 +223,9 @@ async fn read(connection: &mut PgConnection) -> Result<Data, Error> {
                (SELECT count(DISTINCT idempotency_key) FROM transfers) AS "distinct_keys!",
                (SELECT coalesce(sum(replays), 0)::bigint FROM idempotency_keys) AS "replays!",
                (SELECT count(*) FROM events) AS "events!",
-               (SELECT count(*) FROM (SELECT DISTINCT writer, batch FROM events) AS requests) AS "batches!""#
+               (SELECT count(*) FROM (SELECT DISTINCT writer, batch FROM events) AS requests) AS "batches!",
+               (SELECT count(*) FROM
+                   (SELECT FROM events GROUP BY writer, batch HAVING count(*) <> max(size)) AS torn) AS "batches_torn!""#
     )
     .fetch_one(connection)
     .await?;
@@ -250,6 +258,7 @@ mod tests {
             replays: 1,
             events: 30,
             batches: 9,
+            batches_torn: 0,
         }
     }
 
@@ -301,6 +310,10 @@ mod tests {
         }
         check(|data| data.batches = 4, &["only 4 are there"]);
         check(|data| data.batches = 14, &["14 batches are there"]);
+        check(
+            |data| data.batches_torn = 1,
+            &["1 batches are there in part"],
+        );
     }
 
     #[test]

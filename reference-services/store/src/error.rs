@@ -64,9 +64,11 @@ impl Error {
         matches!(self.sqlstate().as_deref(), Some("40001" | "40P01"))
     }
 
-    /// Whether the same statement may well succeed later, when `PostgreSQL` is back or less busy.
-    pub(crate) fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Silent(_))
+    /// Whether the rows of the statement are what is wrong with it (class 22, data that make no sense; 23, a constraint),
+    /// so that it fails however often it is tried. Anything else may pass.
+    pub(crate) fn is_impossible(&self) -> bool {
+        let code = self.sqlstate();
+        code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
     }
 
     /// Whether a row or key was held by another transaction for longer than we wait (55P03).

@@ -3,12 +3,17 @@
 //! The queue is one for a process, and so is the task that empties it: what many requests brought within a few
 //! milliseconds goes into one statement. It has a connection of its own, opened with the first event, so that neither
 //! waits for the pool of the requests.
+//!
+//! A statement holds whole requests, so that each is written as a whole or not at all. One that fails is tried again until
+//! it succeeds, whatever the reason, unless `PostgreSQL` says that the rows themselves are impossible: then each of its
+//! requests is tried alone, and those that are impossible are dropped.
 
 use crate::{Error, Settings, Store, postgres};
 use contract::event::{Ack, Event, NewEvents};
 use contract::{Failure, limit};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -17,15 +22,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// The most rows of one statement: enough that the round trip costs each row little, few enough that it takes no more
-/// than a few milliseconds.
+/// A statement is full with so many rows: enough that the round trip costs each row little, few enough that it takes no
+/// more than a few milliseconds. The last request of a statement may bring it to [`limit::EVENTS`] rows more.
 const ROWS: usize = 500;
 
 /// How long the first of a group waits for others to join it.
 const GATHERING: Duration = Duration::from_millis(5);
 
-/// The pause after the database was found away.
-const OUTAGE_PAUSE: Duration = Duration::from_millis(200);
+/// The pause after a statement that may succeed later: a database is away for seconds rather than milliseconds.
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Store {
     /// Adds `events` to the stream. Part of them may have been added where this fails.
@@ -69,8 +74,31 @@ struct Entry {
     events: NewEvents,
     /// Whoever waits until the rows are committed.
     waiting: Option<oneshot::Sender<Result<(), Failure>>>,
+    /// A statement with this entry in it was impossible: it is tried alone.
+    suspect: bool,
     /// Given back when the entry is done with.
     _room: OwnedSemaphorePermit,
+}
+
+impl Entry {
+    fn rows(&self) -> usize {
+        self.events.as_slice().len()
+    }
+
+    /// Somebody waits for the commit no longer, because the time was up or the client has gone.
+    fn is_given_up(&self) -> bool {
+        self.waiting
+            .as_ref()
+            .is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// Tells whoever waits.
+    fn finish(self, outcome: Result<(), Failure>) {
+        if let Some(waiting) = self.waiting {
+            // Nobody listens any more where the client has gone.
+            let _ = waiting.send(outcome);
+        }
+    }
 }
 
 impl EventQueue {
@@ -91,7 +119,7 @@ impl EventQueue {
             connection: None,
             writer: None,
         };
-        let task = tokio::spawn(Group::default().write_all(received, table));
+        let task = tokio::spawn(Backlog::default().write_all(received, table));
         let writer = EventWriter {
             queue: queue.clone(),
             task,
@@ -103,8 +131,8 @@ impl EventQueue {
     ///
     /// # Errors
     /// [`Failure::QueueFull`] (429) if there is no room for all of them: none is taken then. [`Failure::Unavailable`]
-    /// (503) if the database did not take them in time, or the service is stopping; some or all of them may be
-    /// committed all the same.
+    /// (503) if the database did not take them in time, or the service is stopping: no write of them is begun any more,
+    /// but one that was under way may still commit all of them. [`Failure::Internal`] (500) if they are impossible.
     pub async fn push(&self, events: NewEvents, ack: Ack) -> Result<(), Error> {
         let count = u32::try_from(events.as_slice().len()).map_err(|_| Failure::QueueFull)?;
         let room = Arc::clone(&self.room).try_acquire_many_owned(count);
@@ -123,6 +151,7 @@ impl EventQueue {
             batch: self.batches.fetch_add(1, Ordering::Relaxed),
             events,
             waiting,
+            suspect: false,
             _room,
         };
         self.entries
@@ -151,22 +180,27 @@ impl EventWriter {
     }
 }
 
-/// Entries that are written together.
+/// What is to be written next, in the order in which it came. Suspects are first.
 #[derive(Debug, Default)]
-struct Group {
-    entries: Vec<Entry>,
+struct Backlog {
+    entries: VecDeque<Entry>,
+    /// Of all entries.
     rows: usize,
 }
 
-impl Group {
+impl Backlog {
     /// Empties the queue until it is closed and nothing is left.
     async fn write_all(mut self, mut received: UnboundedReceiver<Message>, mut table: Table) {
         while self.gather(&mut received).await {
-            match table.write(&self.entries).await {
-                Ok(()) => self.done(),
+            let slice = self.slice();
+            match table.write(&slice).await {
+                Ok(()) => slice.into_iter().for_each(|entry| entry.finish(Ok(()))),
+                Err(error) if error.is_impossible() => self.part(slice, &error),
                 Err(error) => {
-                    self.refuse(&mut received, &error);
-                    sleep(OUTAGE_PAUSE).await;
+                    self.put_back(slice);
+                    self.drop_given_up(&mut received);
+                    tracing::error!(%error, waiting = self.rows, "events are not written yet");
+                    sleep(PAUSE).await;
                 }
             }
         }
@@ -194,49 +228,59 @@ impl Group {
     fn take(&mut self, message: Message, received: &mut UnboundedReceiver<Message>) {
         match message {
             Message::Entry(entry) => {
-                self.rows += entry.events.as_slice().len();
-                self.entries.push(entry);
+                self.rows += entry.rows();
+                self.entries.push_back(entry);
             }
             // What was sent before is still received.
             Message::Stop => received.close(),
         }
     }
 
-    /// Tells whoever waits that the rows are committed.
-    fn done(&mut self) {
-        self.rows = 0;
-        for entry in self.entries.drain(..) {
-            if let Some(waiting) = entry.waiting {
-                // Nobody listens any more where the client has gone.
-                let _ = waiting.send(Ok(()));
+    /// The entries of the next statement: a suspect, or as many as there are until there are [`ROWS`]. None if all were
+    /// given up.
+    fn slice(&mut self) -> Vec<Entry> {
+        let (mut slice, mut rows) = (Vec::new(), 0);
+        while let Some(entry) = self.entries.pop_front() {
+            self.rows -= entry.rows();
+            if entry.is_given_up() {
+                continue;
             }
+            rows += entry.rows();
+            let alone = entry.suspect;
+            slice.push(entry);
+            if alone || rows >= ROWS {
+                break;
+            }
+        }
+        slice
+    }
+
+    /// Has each entry of an impossible statement tried alone, or drops the one that was.
+    fn part(&mut self, mut slice: Vec<Entry>, error: &Error) {
+        if let Some(entry) = slice.pop_if(|entry| entry.suspect) {
+            tracing::error!(%error, lost = entry.rows(), "events are impossible");
+            entry.finish(Err(error.failure()));
+        }
+        for entry in &mut slice {
+            entry.suspect = true;
+        }
+        self.put_back(slice);
+    }
+
+    fn put_back(&mut self, slice: Vec<Entry>) {
+        for entry in slice.into_iter().rev() {
+            self.rows += entry.rows();
+            self.entries.push_front(entry);
         }
     }
 
-    /// Tells whoever waits that there is no database, those still in the queue included. Who was promised no more than
-    /// the queue is kept and tried again, unless the fault is not one that passes.
-    fn refuse(&mut self, received: &mut UnboundedReceiver<Message>, error: &Error) {
+    /// Gives the room of those back that nobody waits for any more, wherever in the queue they are.
+    fn drop_given_up(&mut self, received: &mut UnboundedReceiver<Message>) {
         while let Ok(message) = received.try_recv() {
             self.take(message, received);
         }
-        let kept = error.is_outage();
-        let mut lost = 0;
-        for mut entry in std::mem::take(&mut self.entries) {
-            match entry.waiting.take() {
-                Some(waiting) => {
-                    let _ = waiting.send(Err(error.failure()));
-                }
-                None if kept => self.entries.push(entry),
-                None => lost += entry.events.as_slice().len(),
-            }
-        }
-        self.rows = self
-            .entries
-            .iter()
-            .map(|entry| entry.events.as_slice().len())
-            .sum();
-        let waiting = self.rows;
-        tracing::error!(%error, waiting, lost, "events were not written");
+        self.entries.retain(|entry| !entry.is_given_up());
+        self.rows = self.entries.iter().map(Entry::rows).sum();
     }
 }
 
@@ -252,9 +296,12 @@ struct Table {
 }
 
 impl Table {
-    /// Commits the rows of all entries, [`ROWS`] at a time. Rows that are there already stay as they are: a group whose
-    /// outcome is unknown can be written again.
+    /// Commits the rows of all entries, by one statement, or none of them. Rows that are there already stay as they are:
+    /// entries whose outcome is unknown can be written again.
     async fn write(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -262,20 +309,15 @@ impl Table {
                 timeout(self.connect_timeout, connect).await??
             }
         };
-        let bound = self.statement_timeout;
         let statements = async {
             let writer = match self.writer {
                 Some(writer) => writer,
                 None => writer_number(&mut connection).await?,
             };
             self.writer = Some(writer);
-            let rows: Vec<Row<'_>> = entries.iter().flat_map(rows).collect();
-            for rows in rows.chunks(ROWS) {
-                insert(&mut connection, writer, rows).await?;
-            }
-            Ok(())
+            insert(&mut connection, writer, entries).await
         };
-        let outcome = timeout(bound, statements).await?;
+        let outcome = timeout(self.statement_timeout, statements).await?;
         // One that failed is not used again: what state it is in is not known.
         if outcome.is_ok() {
             self.connection = Some(connection);
@@ -284,42 +326,53 @@ impl Table {
     }
 }
 
-/// One event, and where it came from.
-struct Row<'e> {
-    batch: i64,
-    position: i32,
-    event: &'e Event,
-}
-
-fn rows(entry: &Entry) -> impl Iterator<Item = Row<'_>> {
-    (0..)
-        .zip(entry.events.as_slice())
-        .map(|(position, event)| Row {
-            batch: entry.batch,
-            position,
-            event,
-        })
-}
-
 async fn writer_number(connection: &mut PgConnection) -> Result<i64, Error> {
     let query = sqlx::query_scalar!(r#"SELECT nextval('event_writers') AS "writer!""#);
     Ok(query.fetch_one(connection).await?)
 }
 
-async fn insert(connection: &mut PgConnection, writer: i64, rows: &[Row<'_>]) -> Result<(), Error> {
+/// One event, and where it came from.
+struct Row<'e> {
+    batch: i64,
+    position: i32,
+    size: i32,
+    event: &'e Event,
+}
+
+fn rows(entry: &Entry) -> impl Iterator<Item = Row<'_>> {
+    let events = entry.events.as_slice();
+    // Both are at most [`limit::EVENTS`].
+    let size = i32::try_from(events.len()).unwrap_or(i32::MAX);
+    (0..).zip(events).map(move |(position, event)| Row {
+        batch: entry.batch,
+        position,
+        size,
+        event,
+    })
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    writer: i64,
+    entries: &[Entry],
+) -> Result<(), Error> {
+    let rows: Vec<Row<'_>> = entries.iter().flat_map(rows).collect();
     let batches: Vec<i64> = rows.iter().map(|row| row.batch).collect();
     let positions: Vec<i32> = rows.iter().map(|row| row.position).collect();
+    let sizes: Vec<i32> = rows.iter().map(|row| row.size).collect();
     let devices: Vec<String> = rows.iter().map(|row| row.event.device.clone()).collect();
     let times: Vec<i64> = rows.iter().map(|row| row.event.at).collect();
     let values: Vec<f64> = rows.iter().map(|row| row.event.value).collect();
     sqlx::query!(
-        "INSERT INTO events (writer, batch, position, device, at_ms, value) \
+        "INSERT INTO events (writer, batch, position, size, device, at_ms, value) \
          SELECT $1::bigint, rows.* \
-         FROM UNNEST($2::bigint[], $3::integer[], $4::text[], $5::bigint[], $6::double precision[]) AS rows \
+         FROM UNNEST($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::double precision[]) \
+             AS rows \
          ON CONFLICT DO NOTHING",
         writer,
         &batches[..],
         &positions[..],
+        &sizes[..],
         &devices[..],
         &times[..],
         &values[..],

@@ -40,7 +40,7 @@ const MOST_CONNECTIONS: u32 = 1_000;
 /// hundredths of a second.
 pub const EVENTS_QUEUE: usize = 10_000;
 
-/// The longest queue of events that can be set: about 100 MiB.
+/// The longest queue of events that can be set: a hundred times the default. An event takes 40 bytes and its device's name.
 const LONGEST_QUEUE: usize = 1_000_000;
 
 /// How long an item stays in the cache, if `CACHE_TTL_SECONDS` does not say.

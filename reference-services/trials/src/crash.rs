@@ -1,16 +1,18 @@
-//! PostgreSQL dies in the middle of transfers, and comes back: what was acknowledged is there, and nothing twice.
+//! PostgreSQL dies in the middle of transfers and of batches of events, and comes back: what was acknowledged is there, and
+//! nothing twice or in part.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conformance::Service;
 use tailmark::stores::{Durability, Server};
 use tokio::time::sleep;
 
 use crate::Ground;
+use crate::batches::{Answered, Batches, QUEUE};
 use crate::client::{Client, order};
-use crate::outages::{audit, stop};
+use crate::outages::{StepCounts, audit, stop};
 
 /// Clients that order at once, from few accounts, so that they are in each other's way.
 const CLIENTS: u64 = 16;
@@ -41,15 +43,18 @@ pub async fn nothing_acknowledged_is_lost(program: &str) {
 
 async fn in_mode(ground: &mut Ground, mode: &str) {
     let (subject, lease) = ground.subject().await;
-    let service = Service::start(&subject, &[("TX_MODE", mode)]).await;
+    let service = Service::start(&subject, &[("TX_MODE", mode), ("EVENTS_QUEUE", QUEUE)]).await;
     let client = Client::of(&service);
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| tokio::spawn(orders(client.clone(), number, Arc::clone(&over))))
         .collect();
+    let batches = Batches::start(&client, &over);
     sleep(WHILE).await;
     ground.stores.kill(Server::Postgres).unwrap();
+    let killed = Instant::now();
     sleep(Duration::from_millis(300)).await;
+    let away = killed..Instant::now();
     ground.stores.restart(Server::Postgres).await.unwrap();
     client.until("/readyz", |answer| answer.status == 200).await;
     sleep(WHILE).await;
@@ -58,6 +63,7 @@ async fn in_mode(ground: &mut Ground, mode: &str) {
     for orders in clients {
         sent.extend(orders.await.unwrap());
     }
+    let batches = batches.end().await;
     client
         .until("/v1/accounts/1", |answer| answer.status == 200)
         .await;
@@ -85,15 +91,22 @@ async fn in_mode(ground: &mut Ground, mode: &str) {
     let acknowledged = sent.len() as u64 - unknown;
     assert!(acknowledged > CLIENTS, "{mode}: there was load");
     assert!(unknown > 0, "{mode}: the crash was felt");
-    let audit = audit(&subject, answered, unknown).await;
+    for status in [201, 202] {
+        assert!(batches.with(status) > CLIENTS, "{mode}: {status}");
+    }
+    assert!(batches.queued_in(away) > 0, "{mode}: without a database");
+    // The end is what queued batches are promised to be written by.
+    stop(service).await;
+    batches.are_whole(&subject.database_url).await;
+    let transfers = StepCounts::of(201, answered, unknown);
+    let audit = audit(&subject, transfers, batches.counts()).await;
     assert_eq!(audit["ok"], true, "{mode}: {audit}");
     assert_eq!(
         audit["facts"]["transfers"],
         sent.len(),
         "{mode}: each once: {audit}"
     );
-    say(mode, acknowledged, unknown);
-    stop(service).await;
+    say(mode, acknowledged, unknown, &batches);
     ground.release(lease).await;
 }
 
@@ -125,8 +138,11 @@ async fn orders(client: Client, number: u64, over: Arc<AtomicBool>) -> Vec<Sent>
     clippy::print_stderr,
     reason = "the progress of a test, which the test harness shows when it is asked to"
 )]
-fn say(mode: &str, acknowledged: u64, unknown: u64) {
+fn say(mode: &str, acknowledged: u64, unknown: u64, batches: &Answered) {
+    let (durable, queued) = (batches.with(201), batches.with(202));
+    let batches = batches.counts().unknown;
     eprintln!(
-        "TX_MODE={mode}: {acknowledged} transfers acknowledged, {unknown} without a good answer, none lost or doubled"
+        "TX_MODE={mode}: {acknowledged} transfers acknowledged, {unknown} without a good answer; {durable} batches durable, \
+         {queued} queued, {batches} without a good answer; none lost, doubled or torn"
     );
 }

@@ -2,7 +2,7 @@
 //! while the service runs.
 //!
 //! [`outages`] asks what clients see meanwhile, and whether the service recovers without a restart; [`crash`] whether
-//! `PostgreSQL` may die in the middle of transfers. Both stand on a [`Ground`]; so does the suite of `conformance`,
+//! `PostgreSQL` may die in the middle of transfers and of batches of events. Both stand on a [`Ground`]; so does the suite of `conformance`,
 //! by [`conforms`].
 
 #![allow(
@@ -11,6 +11,7 @@
     reason = "this is test code in a library: a panic is how a trial fails"
 )]
 
+mod batches;
 mod client;
 pub mod crash;
 pub mod outages;

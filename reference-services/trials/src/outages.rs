@@ -1,10 +1,11 @@
 //! What clients see while a store is away, slow or gone, and that the service recovers by itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use conformance::{Service, run};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tailmark::stores::{Durability, Server};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -172,7 +173,7 @@ async fn a_client_that_vanishes_leaves_no_half_transfer(ground: &Ground) {
         let again = client.transfer(&key, &body).await.unwrap();
         assert_eq!(again.status, 201, "{again:?}");
     }
-    let audit = audit(&subject, 5, 5).await;
+    let audit = audit(&subject, StepCounts::of(201, 5, 5), StepCounts::default()).await;
     assert_eq!(audit["ok"], true, "{audit}");
     assert_eq!(audit["facts"]["transfers"], 5, "{audit}");
     stop(service).await;
@@ -227,17 +228,48 @@ async fn what_is_in_flight_at_the_end_finishes(ground: &Ground) {
     for answered in load {
         assert!(answered.await.unwrap() > 0, "there was load");
     }
-    let audit = audit(&subject, booked, 0).await;
+    let audit = audit(
+        &subject,
+        StepCounts::of(201, booked, 0),
+        StepCounts::default(),
+    )
+    .await;
     assert_eq!(audit["ok"], true, "{audit}");
     ground.release(lease).await;
 }
 
-/// Asks the service's own audit, which is told of so many 201s and unknown outcomes of transfers.
-pub(crate) async fn audit(subject: &conformance::Subject, answered: u64, unknown: u64) -> Value {
-    let counts = format!(
-        r#"{{"steps":{{"trial/transfer":{{"statuses":{{"201":{answered}}},"unknown":{unknown}}}}}}}"#
-    );
-    let (_, printed) = run(subject, &[], "audit", &counts).await;
+/// What clients counted of one kind of request.
+#[derive(Default)]
+pub(crate) struct StepCounts {
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) unknown: u64,
+}
+
+impl StepCounts {
+    pub(crate) fn of(status: u16, answered: u64, unknown: u64) -> Self {
+        Self {
+            statuses: [(status, answered)].into(),
+            unknown,
+        }
+    }
+}
+
+/// Asks the service's own audit, which is told what clients counted.
+pub(crate) async fn audit(
+    subject: &conformance::Subject,
+    transfers: StepCounts,
+    batches: StepCounts,
+) -> Value {
+    let step = |counts: StepCounts| {
+        let statuses = counts.statuses.into_iter();
+        let statuses: BTreeMap<_, _> = statuses
+            .map(|(status, count)| (status.to_string(), count))
+            .collect();
+        json!({"statuses": statuses, "unknown": counts.unknown})
+    };
+    let counts =
+        json!({"steps": {"trial/transfer": step(transfers), "trial/batch": step(batches)}});
+    let (_, printed) = run(subject, &[], "audit", &counts.to_string()).await;
     serde_json::from_str(&printed).unwrap()
 }
 
@@ -281,7 +313,7 @@ impl Lock {
     }
 }
 
-async fn connect(database: &str) -> tokio_postgres::Client {
+pub(crate) async fn connect(database: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

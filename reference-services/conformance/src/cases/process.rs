@@ -66,8 +66,25 @@ pub(super) async fn audit_tells_sound_from_unsound(world: &World) {
         let audit = audit_batches(given, 0, durable, queued).await;
         assert_eq!(audit["ok"], ok, "{durable} and {queued} batches: {audit}");
     }
-    // One minor unit out of nowhere.
     let database = database(world).await;
+    let batches_audit = audit_batches(given, 0, batches, 0).await;
+    assert_eq!(batches_audit["facts"]["batches_torn"], 0, "{batches_audit}");
+    // The last event of a batch is lost, and is there again.
+    let last = "SELECT writer, batch, position FROM events WHERE position > 0 AND position = size - 1 LIMIT 1";
+    let tear = format!(
+        "CREATE TABLE torn AS SELECT * FROM events WHERE (writer, batch, position) = ({last}); \
+                        DELETE FROM events WHERE (writer, batch, position) IN (SELECT writer, batch, position FROM torn)"
+    );
+    database.batch_execute(&tear).await.unwrap();
+    let torn = audit_batches(given, 0, batches, 0).await;
+    assert_eq!(
+        (&torn["ok"], &torn["facts"]["batches_torn"]),
+        (&false.into(), &1.into()),
+        "{torn}"
+    );
+    let mend = "INSERT INTO events SELECT * FROM torn; DROP TABLE torn";
+    database.batch_execute(mend).await.unwrap();
+    // One minor unit out of nowhere.
     let change = async |by: i64| {
         let statement = "UPDATE accounts SET balance_minor = balance_minor + $1 WHERE id = 18";
         database.execute(statement, &[&by]).await.unwrap();
