@@ -10,10 +10,12 @@ mod url;
 mod wire;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::task::Poll;
 use std::time::Duration;
 
 use self::command::Process;
@@ -227,6 +229,18 @@ impl Target {
         let exit = exit?;
         beside.map(|()| Some(exit))
     }
+}
+
+/// Returns when the first of `ends` does: which, in their order. Never where there are none.
+pub(crate) async fn first_to_end(ends: impl IntoIterator<Item = impl Future>) -> usize {
+    let mut ends: Vec<_> = ends.into_iter().map(Box::pin).collect();
+    poll_fn(|context| {
+        let ended = ends
+            .iter_mut()
+            .position(|end| end.as_mut().poll(context).is_ready());
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// Ends a process without blocking the runtime.

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::rc::Rc;
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
@@ -55,16 +54,14 @@ impl PackedRows {
     pub(super) fn open(feeder: &Feeder, path: &Path) -> Result<(Self, [u8; 32]), Fault> {
         let file =
             File::open(path).map_err(|error| Fault::File(format!("cannot be read: {error}")))?;
-        let record = Rc::<Record>::default();
         let mut input = Digested {
             file,
             digest: Sha256::new(),
-            record: Rc::clone(&record),
         };
         let mut packer = Packer::default();
         match feeder.format {
-            Format::Csv => csv(feeder, &mut input, &record, &mut packer)?,
-            Format::Ndjson => ndjson(feeder, &mut input, &record, &mut packer)?,
+            Format::Csv => csv(feeder, &mut input, &mut packer)?,
+            Format::Ndjson => ndjson(feeder, &mut input, &mut packer)?,
         }
         if packer.count == 0 {
             return Err(Fault::File("has no rows".into()));
@@ -182,37 +179,36 @@ impl Packer {
     }
 }
 
-/// A file whose digest is made as it is read, and of which no more is read for one record than one may have.
+/// What a reader reads of a file at once.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// A file whose digest is made as it is read.
 struct Digested {
     file: File,
     digest: Sha256,
-    record: Rc<Record>,
 }
-
-/// How much was read for the record that is being read: a quote that nobody closes would make one of the whole file.
-#[derive(Debug, Default)]
-struct Record(Cell<usize>);
-
-impl Record {
-    fn begin(&self) {
-        self.0.set(0);
-    }
-
-    /// Whether more may be read for it than `count`, and what the reader had read beforehand.
-    fn takes(&self, count: usize) -> bool {
-        self.0.set(self.0.get().saturating_add(count));
-        self.0.get() <= MOST_ROW_BYTES + 2 * CSV_BUFFER_BYTES
-    }
-}
-
-/// What a reader reads of a file at once.
-const CSV_BUFFER_BYTES: usize = 1 << 16;
 
 impl io::Read for Digested {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(room)?;
         self.digest.update(&room[..count]);
-        if !self.record.takes(count) {
+        Ok(count)
+    }
+}
+
+/// A file of which no more is read for one record than a record may have, and what the reader holds beside it: a quote that
+/// nobody closes would make a record of all the rest.
+struct Bounded<'i> {
+    input: &'i mut Digested,
+    /// Bytes that were read for the record.
+    record: &'i Cell<usize>,
+}
+
+impl io::Read for Bounded<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(room)?;
+        self.record.set(self.record.get() + count);
+        if self.record.get() > MOST_ROW_BYTES + 2 * BUFFER_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(count)
@@ -227,14 +223,14 @@ fn unwritable(error: &io::Error) -> Fault {
     Fault::File(format!("could not be copied to a temporary file: {error}"))
 }
 
-fn csv(
-    feeder: &Feeder,
-    input: &mut Digested,
-    place: &Record,
-    packer: &mut Packer,
-) -> Result<(), Fault> {
+fn csv(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(), Fault> {
+    let read = Cell::new(0);
+    let input = Bounded {
+        input,
+        record: &read,
+    };
     let mut reader = csv::ReaderBuilder::new()
-        .buffer_capacity(CSV_BUFFER_BYTES)
+        .buffer_capacity(BUFFER_BYTES)
         .from_reader(input);
     let bad = |error: csv::Error| Fault::File(words_of(&error));
     let header = reader.byte_headers().map_err(bad)?.clone();
@@ -264,7 +260,7 @@ fn csv(
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let mut record = csv::ByteRecord::new();
     loop {
-        place.begin();
+        read.set(0);
         let before = reader.position().line();
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
@@ -313,17 +309,11 @@ fn words_of(error: &csv::Error) -> String {
     }
 }
 
-fn ndjson(
-    feeder: &Feeder,
-    input: &mut Digested,
-    place: &Record,
-    packer: &mut Packer,
-) -> Result<(), Fault> {
-    let mut reader = BufReader::with_capacity(CSV_BUFFER_BYTES, input);
+fn ndjson(feeder: &Feeder, input: &mut Digested, packer: &mut Packer) -> Result<(), Fault> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, input);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        place.begin();
         let mut limited = (&mut reader).take(MOST_ROW_BYTES as u64 + 1);
         if limited
             .read_until(b'\n', &mut line)
@@ -526,6 +516,7 @@ mod tests {
             assert_eq!(row(&rows, k)[0].0, format!("{:040}", k * 7));
         }
     }
+
     #[test]
     fn a_quote_that_is_not_closed_does_not_take_the_rest_of_the_file() {
         let rows = |count: usize| "abcdefg\n".repeat(count);

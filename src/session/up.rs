@@ -1,14 +1,11 @@
 //! Targets that run without being measured, for people who want to try them.
 
-use std::future::poll_fn;
 use std::path::{Path, PathBuf};
-use std::task::Poll;
 
 use super::run::launch;
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Watcher};
-use crate::stores::Lease;
-use crate::target::Target;
+use crate::target::{Target, first_to_end};
 use crate::target_spec::TargetSpec;
 
 /// A target that runs.
@@ -47,9 +44,10 @@ pub async fn up(
         .iter()
         .map(|(spec, (target, _))| describe(spec, target));
     ready(&described.collect::<Vec<_>>());
+    let ends = running.iter().map(|(_, (target, _))| target.ended());
     let gone = tokio::select! {
         () = shutdown.requested() => None,
-        index = first_to_end(&running) => Some(index),
+        index = first_to_end(ends) => Some(index),
     };
     let stopping = async {
         if let Some(index) = gone {
@@ -67,18 +65,6 @@ pub async fn up(
         // What is dropped is killed.
         () = shutdown.insisted() => Ok(()),
     }
-}
-
-/// Returns when a target has ended by itself: which.
-async fn first_to_end(running: &[(&TargetSpec, (Target, Option<Lease>))]) -> usize {
-    let mut ends: Vec<_> = (running.iter())
-        .map(|(_, (target, _))| Box::pin(target.ended()))
-        .collect();
-    poll_fn(|context| {
-        let ended = (ends.iter_mut()).position(|end| end.as_mut().poll(context).is_ready());
-        ended.map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
 }
 
 fn describe(spec: &TargetSpec, target: &Target) -> Up {

@@ -1,11 +1,9 @@
 //! What runs beside a target.
 
-use std::future::poll_fn;
 use std::path::{Path, PathBuf};
-use std::task::Poll;
 
 use super::command::{self, Process};
-use super::{ExitCause, Launch, Log, TargetError, stop};
+use super::{ExitCause, Launch, Log, TargetError, first_to_end, stop};
 use crate::target_spec::{Ready, Stop, TargetKind, TargetSpec};
 
 /// Processes that a target needs, each on a port of its own. Dropping them kills their process groups.
@@ -68,16 +66,7 @@ impl Companions {
 
     /// Returns when one of them has ended by itself; never where there are none.
     pub(super) async fn ended(&self) {
-        let mut ends: Vec<_> = (self.0.iter())
-            .map(|running| Box::pin(running.process.ended()))
-            .collect();
-        poll_fn(|context| {
-            let gone = ends
-                .iter_mut()
-                .any(|end| end.as_mut().poll(context).is_ready());
-            if gone { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        first_to_end(self.0.iter().map(|running| running.process.ended())).await;
     }
 
     /// Ends them all.
