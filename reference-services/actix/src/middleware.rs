@@ -13,7 +13,7 @@ use contract::request_id::RequestId;
 use contract::{Failure, header, limit, path};
 use launch::{Layers, Plan};
 use policy::{Permit, Policy, Subject};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use telemetry::{Answer, Metrics, Refused, request};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -26,6 +26,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static(header::X_REQUEST_ID);
 pub(crate) struct Rules {
     layers: Layers,
     policy: Policy,
+    answer_timeout: Duration,
     metrics: Option<Metrics>,
 }
 
@@ -37,6 +38,7 @@ impl Rules {
             Data::new(Self {
                 layers: plan.layers,
                 policy: plan.policy.clone(),
+                answer_timeout: plan.answer_timeout,
                 metrics: plan.metrics.clone(),
             })
         })
@@ -121,7 +123,7 @@ async fn timed<B: MessageBody + 'static>(
     if rules.layers != Layers::All {
         return serving.await;
     }
-    timeout(limit::ANSWER_TIMEOUT, serving)
+    timeout(rules.answer_timeout, serving)
         .await
         .unwrap_or_else(|_| Err(ApiError::from(Failure::TimedOut).error_response().into()))
 }
@@ -238,6 +240,7 @@ mod tests {
                 burst: one,
                 in_flight: one,
             }),
+            answer_timeout: Duration::from_secs(8),
             metrics: Some(metrics.clone()),
         };
         let admission = rules.policy.admission.clone();
@@ -252,12 +255,11 @@ mod tests {
         let Err(error) = service.call(request).await else {
             panic!("a handler that never answers has answered");
         };
-        assert_eq!(begin.elapsed().as_secs(), limit::ANSWER_TIMEOUT.as_secs());
+        assert_eq!(begin.elapsed().as_secs(), 8);
         let response = error.error_response();
-        assert_eq!(response.status(), 503);
+        assert_eq!(response.status(), 504);
         let headers = response.headers();
         assert_eq!(headers.get(X_REQUEST_ID).unwrap(), "mine");
-        assert_eq!(headers.get(header::RETRY_AFTER).unwrap(), "1");
         let body = to_bytes(response.into_body()).await.unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert!(body.contains(r#""code":"timed_out""#), "{body}");

@@ -27,6 +27,8 @@ pub(crate) fn switches(plan: &Plan) -> Vec<(&'static str, String)> {
             "one for each worker, single-threaded".to_owned(),
         ),
         ("so_reuseport", "off".to_owned()),
+        ("http2", "ALPN".to_owned()),
+        ("grpc", "off".to_owned()),
         (
             "half_close",
             if half_close(plan.profile) {
@@ -96,13 +98,23 @@ async fn run(plan: &Plan) -> Outcome {
                 .h1_allow_half_closed(half_close(plan.profile))
                 .shutdown_signal(stop)
                 .shutdown_timeout(limit::SHUTDOWN_GRACE.as_secs())
-                .listen(listener)?
-                .run()
+        };
+    }
+    let tls = plan.tls.clone();
+    // Nor has an application over TLS another type, but its listener comes by another method.
+    macro_rules! listen {
+        ($server:expr) => {
+            match tls {
+                None => $server.listen(listener)?.run(),
+                Some(tls) => $server.listen_rustls_0_23(listener, tls)?.run(),
+            }
         };
     }
     let server = match Rules::of(plan) {
-        None => start!(app),
-        Some(rules) => start!(move || app().app_data(rules.clone()).wrap(from_fn(layers))),
+        None => listen!(start!(app)),
+        Some(rules) => listen!(start!(move || app()
+            .app_data(rules.clone())
+            .wrap(from_fn(layers)))),
     };
     plan.announce(bound);
     server.await?;

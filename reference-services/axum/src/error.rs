@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use contract::request_id::RequestId;
 use contract::{ErrorBody, Failure, header};
 
 /// Anything that keeps a handler from granting a request.
@@ -21,16 +22,24 @@ impl From<Failure> for ApiError {
     }
 }
 
+impl ApiError {
+    /// What the client is told, and of which request. What it is not told is in the log.
+    pub(crate) fn told(self) -> (Failure, RequestId) {
+        let (failure, request_id) = (self.0.failure(), telemetry::request::id());
+        // A line for each request that is shed would cost more than serving it. They are counted.
+        if failure.status() >= 500 && failure != Failure::Overloaded {
+            tracing::error!(%request_id, code = failure.code(), error = %self.0, "a request failed");
+        }
+        (failure, request_id)
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let failure = self.0.failure();
+        let (failure, request_id) = self.told();
         let status =
             StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = ErrorBody::under(telemetry::request::id(), &failure);
-        // A line for each request that is shed would cost more than serving it. They are counted.
-        if status.is_server_error() && failure != Failure::Overloaded {
-            tracing::error!(request_id = body.request_id, code = failure.code(), error = %self.0, "a request failed");
-        }
+        let body = ErrorBody::under(request_id, &failure);
         let retry_after = failure
             .retry_after()
             .map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);

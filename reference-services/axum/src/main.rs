@@ -1,6 +1,7 @@
-//! Contract v1 in Axum. Every file has its namesake in the Actix service.
+//! Contract v1 in Axum. Every file but `connection.rs` and `rpc.rs` has its namesake in the Actix service.
 
 mod accounts;
+mod connection;
 mod error;
 mod events;
 mod extract;
@@ -10,6 +11,7 @@ mod health;
 mod items;
 mod middleware;
 mod routes;
+mod rpc;
 mod server;
 mod sessions;
 mod transfers;

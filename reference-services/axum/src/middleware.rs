@@ -25,7 +25,7 @@ pub(crate) fn wrap(router: Router, plan: &Plan) -> Router {
         Layers::All => router.layer((
             RequestIdLayer,
             TraceLayer,
-            TimeoutLayer::new(limit::ANSWER_TIMEOUT, refuse),
+            TimeoutLayer::new(plan.answer_timeout, refuse),
             Gate::new(Shed::new(policy()), refuse),
             auth(),
             limit(),
@@ -56,6 +56,7 @@ pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     }
 }
 
-fn refuse(failure: &Failure) -> Response {
+/// How a failure is told over HTTP.
+pub(crate) fn refuse(failure: &Failure) -> Response {
     ApiError::from(failure.clone()).into_response()
 }

@@ -4,7 +4,8 @@ use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::{accounts, events, gateway, greetings, health, items, middleware, sessions, transfers};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::response::Response;
 use axum::routing::{any, get, post};
 use contract::{Failure, limit, path};
 use launch::Layers;
@@ -20,8 +21,9 @@ pub(crate) struct App {
     pub(crate) gateway: Gateway,
 }
 
-/// The routes of `app`; where `layers` leave it to the gateway, that one asks who is calling itself.
-pub(crate) fn router(app: App, layers: Layers) -> Router {
+/// The routes of `app`, and beside them those of `rpc`; where `layers` leave it to the gateway, that one asks who is calling
+/// itself.
+pub(crate) fn router(app: App, rpc: Router<App>, layers: Layers) -> Router {
     let larger = DefaultBodyLimit::max(limit::EVENTS_BODY_BYTES);
     let proxy = middleware::guard(any(gateway::proxy), layers, &app.policy);
     Router::new()
@@ -39,8 +41,15 @@ pub(crate) fn router(app: App, layers: Layers) -> Router {
         .route(path::EVENTS_BATCH, post(events::batch).layer(larger))
         .route(path::GATEWAY_ITEM, proxy)
         .route(path::SESSIONS, post(sessions::open))
-        .fallback(async || ApiError::from(Failure::PathNotFound))
+        .merge(rpc)
+        .fallback(unknown)
         .method_not_allowed_fallback(async || ApiError::from(Failure::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(limit::BODY_BYTES))
         .with_state(app)
+}
+
+/// A path that is not there, in the language of whoever asked for it.
+async fn unknown(request: Request) -> Response {
+    let grpc = proto::is_grpc(&request);
+    layers::refuse(&Failure::PathNotFound, grpc, middleware::refuse)
 }

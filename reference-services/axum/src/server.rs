@@ -1,26 +1,27 @@
 //! The runtimes, the listeners and their connections.
 //!
-//! `axum::serve` has no time-out for a request's head, so connections are accepted here and served by Hyper itself.
+//! `axum::serve` has no time-out for a request's head, so connections are accepted here and served by Hyper itself: see
+//! [`crate::connection`].
 
+use crate::connection::Protocols;
 use crate::gateway::Gateway;
 use crate::middleware;
 use crate::routes::{self, App};
+use crate::rpc::{self, Stopping};
 use axum::Router;
 use contract::limit;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use launch::{Outcome, Plan, Profile};
 use std::io;
 use std::net;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use store::{EventQueue, Share, Store};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 /// The pause after a failed accept, which mostly means that descriptors ran out: without it the loop would spin.
@@ -48,6 +49,8 @@ pub(crate) fn switches(plan: &Plan) -> Vec<(&'static str, String)> {
         ("so_reuseport", on(tuned)),
         ("pipeline_flush", on(tuned)),
         ("half_close", on(false)),
+        ("http2", "prior knowledge, ALPN".to_owned()),
+        ("grpc", on(true)),
     ]
 }
 
@@ -134,14 +137,18 @@ async fn run(
         policy: plan.policy.clone(),
         gateway: Gateway::new(plan.upstream.clone()),
     };
-    let router = middleware::wrap(routes::router(app, plan.layers), plan);
-    let http = http(plan.profile);
+    let (stopped, stopping) = watch::channel(false);
+    let rpc = rpc::routes(&app.store, stopping.clone())?;
+    let router = middleware::wrap(routes::router(app, rpc, plan.layers), plan);
+    let protocols = Arc::new(Protocols::new(plan));
     let graceful = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &http, &router, &graceful) => {}
+        () = accept(&listener, &protocols, &router, &graceful, &stopping) => {}
         () = stop => {}
     }
     drop(listener);
+    // Whoever only waits is let go; then the rest may finish.
+    let _ = stopped.send(true);
     if timeout(limit::SHUTDOWN_GRACE, graceful.shutdown())
         .await
         .is_err()
@@ -151,41 +158,26 @@ async fn run(
     Ok(())
 }
 
-/// How connections are served.
-fn http(profile: Profile) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(profile.head_timeout())
-        .pipeline_flush(profile == Profile::Tuned);
-    http
-}
-
 async fn accept(
     listener: &TcpListener,
-    http: &http1::Builder,
+    protocols: &Arc<Protocols>,
     router: &Router,
     graceful: &GracefulShutdown,
+    stopping: &Stopping,
 ) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connect(stream, http, router.clone(), graceful),
+            Ok((stream, _)) => {
+                let (protocols, router) = (Arc::clone(protocols), router.clone());
+                let (watcher, stopping) = (graceful.watcher(), stopping.clone());
+                tokio::spawn(async move {
+                    protocols.serve(stream, router, watcher, stopping).await;
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-}
-
-fn connect(stream: TcpStream, http: &http1::Builder, router: Router, graceful: &GracefulShutdown) {
-    if let Err(error) = stream.set_nodelay(limit::TCP_NODELAY) {
-        tracing::debug!(%error, "a connection keeps its Nagle delay");
-    }
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection broke");
-        }
-    });
 }

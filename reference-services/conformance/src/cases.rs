@@ -4,20 +4,24 @@ mod accounts;
 mod basics;
 mod events;
 mod gateway;
+mod grpc;
 mod items;
+mod languages;
 mod layers;
 mod operation;
 mod outages;
 mod pools;
 mod process;
+mod rejections;
 mod sessions;
+mod tls;
 mod transfers;
 
 use crate::World;
 use std::pin::Pin;
 use std::sync::Arc;
 
-type Case = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Case = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Names each case once; a case is an `async fn(&World)`.
 macro_rules! cases {
@@ -29,7 +33,7 @@ macro_rules! cases {
     };
 }
 
-/// In the order in which they run.
+/// What every service is asked, in this order.
 pub(crate) const ALL: &[(&str, Case)] = cases![
     basics::probes_answer,
     basics::greetings_are_exact,
@@ -88,4 +92,20 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     process::idle_services_stop_at_once,
     process::requests_in_flight_finish,
     process::silent_connections_are_closed,
+    tls::serves_those_who_trust_its_certificate,
+    tls::files_that_are_no_certificates_are_refused,
+];
+
+/// What a service that speaks gRPC too is asked beside that.
+pub(crate) const GRPC: &[(&str, Case)] = cases![
+    languages::both_give_the_same_answers,
+    languages::both_fail_the_same_when_stores_do,
+    languages::a_key_is_one_in_both,
+    rejections::are_right_in_both_languages,
+    grpc::shares_its_port_with_rest,
+    grpc::health_follows_the_stores,
+    grpc::reflection_tells_of_every_service,
+    grpc::calls_are_counted_and_logged_by_method,
+    grpc::those_who_watch_do_not_hold_up_the_end,
+    grpc::is_spoken_over_tls,
 ];

@@ -16,6 +16,7 @@
 )]
 
 mod cases;
+mod grpc;
 mod http;
 mod remote;
 mod service;
@@ -77,7 +78,26 @@ pub async fn check_tuned(subject: Subject) -> Vec<&'static str> {
     .await
 }
 
+/// What a service that speaks gRPC on the same port is asked beside [`check`].
+pub async fn check_grpc(subject: Subject) -> Vec<&'static str> {
+    check_these(subject, cases::GRPC.iter()).await
+}
+
+/// What of [`check_grpc`] every layer is asked: that it refuses rightly in both languages.
+pub async fn check_rejections(subject: Subject) -> Vec<&'static str> {
+    let rejections = cases::GRPC.iter();
+    let rejections = rejections.filter(|(name, _)| name.starts_with("rejections::"));
+    check_these(subject, rejections).await
+}
+
 async fn check_some(subject: Subject, chosen: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    check_these(subject, cases::ALL.iter().filter(|(name, _)| chosen(name))).await
+}
+
+async fn check_these(
+    subject: Subject,
+    cases: impl Iterator<Item = &'static (&'static str, cases::Case)>,
+) -> Vec<&'static str> {
     let upstream = Upstream::start(&subject).await;
     // Copies of items live for a minute here, so that no case depends on how fast it runs.
     let environment = [
@@ -91,7 +111,7 @@ async fn check_some(subject: Subject, chosen: impl Fn(&str) -> bool) -> Vec<&'st
         upstream,
     });
     let mut failed = Vec::new();
-    for (name, case) in cases::ALL.iter().filter(|(name, _)| chosen(name)) {
+    for (name, case) in cases {
         let start = Instant::now();
         // In a task of its own, a case that panics fails alone.
         let outcome = tokio::spawn(case(Arc::clone(&world))).await;

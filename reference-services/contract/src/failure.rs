@@ -1,4 +1,4 @@
-//! Every error a client can see.
+//! Every error a client can see, over HTTP and over gRPC.
 
 use crate::limit;
 #[cfg(feature = "openapi")]
@@ -7,6 +7,24 @@ use crate::request_id::RequestId;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
+
+/// The statuses of gRPC that the contract has a use for, by their numbers on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the protocol")]
+#[repr(u8)]
+pub enum GrpcCode {
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    Unauthenticated = 16,
+}
 
 /// Why a request was not granted, in terms of the contract. What happened inside is logged, never shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +87,13 @@ pub enum Failure {
     BadGateway,
     /// 503: the service has as many requests in flight as it may.
     Overloaded,
-    /// 503: the request took longer than [`limit::ANSWER_TIMEOUT`]. No 504, which is for a gateway whose upstream is late:
-    /// here the service itself is, and trying again makes sense.
-    TimedOut,
     /// 503: the database refused the transaction too often, because others touched the same rows.
     TooManyConflicts,
     /// 503: a store did not answer in time.
     Unavailable,
+    /// 504: the request took longer than [`limit::ANSWER_TIMEOUT`], or than its client waits. Whatever it waited for, a
+    /// store or a lock, is behind the service.
+    TimedOut,
     /// 504: the upstream did not answer in time.
     GatewayTimeout,
 }
@@ -87,10 +105,16 @@ impl Failure {
         self.parts().0
     }
 
+    /// The status of gRPC that says the same.
+    #[must_use]
+    pub fn grpc_code(&self) -> GrpcCode {
+        self.parts().1
+    }
+
     /// The stable name of the failure, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.parts().1
+        self.parts().2
     }
 
     /// Seconds for the header `retry-after`, if another try makes sense.
@@ -118,99 +142,198 @@ impl Failure {
         match self {
             Self::InvalidQuery(detail) => format!("the query is not valid: {detail}").into(),
             Self::InvalidBody(detail) => format!("the body is not valid: {detail}").into(),
-            _ => self.parts().2.into(),
+            _ => self.parts().3.into(),
         }
     }
 
-    /// Status, code and message, side by side.
-    fn parts(&self) -> (u16, &'static str, &'static str) {
+    /// Status, status of gRPC (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>), code and message, side by
+    /// side. Neither status follows from the other: a conflict that is worth another try is `ABORTED`, whatever its number.
+    fn parts(&self) -> (u16, GrpcCode, &'static str, &'static str) {
+        use GrpcCode::{
+            Aborted, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound,
+            PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
+        };
         match self {
             Self::InvalidAccountId => (
                 400,
+                InvalidArgument,
                 "invalid_account_id",
                 "an account is named by a whole number from 1 up",
             ),
-            Self::InvalidQuery(_) => (400, "invalid_query", "the query is not valid"),
-            Self::InvalidBody(_) => (400, "invalid_body", "the body is not valid"),
+            Self::InvalidQuery(_) => (
+                400,
+                InvalidArgument,
+                "invalid_query",
+                "the query is not valid",
+            ),
+            Self::InvalidBody(_) => (
+                400,
+                InvalidArgument,
+                "invalid_body",
+                "the body is not valid",
+            ),
             Self::InvalidPrecondition => (
                 400,
+                InvalidArgument,
                 "invalid_if_match",
                 "if-match must be * or a list of quoted versions",
             ),
             Self::MissingIdempotencyKey => (
                 400,
+                InvalidArgument,
                 "missing_idempotency_key",
                 "a transfer needs an idempotency-key",
             ),
             Self::InvalidIdempotencyKey => (
                 400,
+                InvalidArgument,
                 "invalid_idempotency_key",
                 "an idempotency-key has 1 to 64 visible ASCII characters",
             ),
             Self::InvalidCredentials => (
                 401,
+                Unauthenticated,
                 "invalid_credentials",
                 "there is no such user, or the password is another",
             ),
-            Self::MissingToken => (401, "missing_token", "this needs a bearer token"),
+            Self::MissingToken => (
+                401,
+                Unauthenticated,
+                "missing_token",
+                "this needs a bearer token",
+            ),
             Self::InvalidToken => (
                 401,
+                Unauthenticated,
                 "invalid_token",
                 "the token is malformed, not of this service, or expired",
             ),
-            Self::InsufficientScope => (403, "insufficient_scope", "the token does not cover this"),
-            Self::PathNotFound => (404, "path_not_found", "there is no such path"),
-            Self::AccountNotFound => (404, "account_not_found", "there is no such account"),
-            Self::ItemNotFound => (404, "item_not_found", "there is no such item"),
-            Self::TransferNotFound => (404, "transfer_not_found", "there is no such transfer"),
+            Self::InsufficientScope => (
+                403,
+                PermissionDenied,
+                "insufficient_scope",
+                "the token does not cover this",
+            ),
+            Self::PathNotFound => (
+                404,
+                Unimplemented,
+                "path_not_found",
+                "there is no such path",
+            ),
+            Self::AccountNotFound => (
+                404,
+                NotFound,
+                "account_not_found",
+                "there is no such account",
+            ),
+            Self::ItemNotFound => (404, NotFound, "item_not_found", "there is no such item"),
+            Self::TransferNotFound => (
+                404,
+                NotFound,
+                "transfer_not_found",
+                "there is no such transfer",
+            ),
             Self::MethodNotAllowed => (
                 405,
+                Unimplemented,
                 "method_not_allowed",
                 "this path does not know this method",
             ),
             Self::KeyInFlight => (
                 409,
+                Aborted,
                 "key_in_flight",
                 "a request with this idempotency-key has not finished",
             ),
-            Self::VersionMismatch => (412, "version_mismatch", "the item has another version"),
-            Self::BodyTooLarge => (413, "body_too_large", "the body is too large"),
+            Self::VersionMismatch => (
+                412,
+                Aborted,
+                "version_mismatch",
+                "the item has another version",
+            ),
+            Self::BodyTooLarge => (
+                413,
+                ResourceExhausted,
+                "body_too_large",
+                "the body is too large",
+            ),
             Self::UnsupportedMediaType => (
                 415,
+                InvalidArgument,
                 "unsupported_media_type",
-                "the body must be application/json",
+                "the body is of a type that this does not read",
             ),
             Self::KeyReused => (
                 422,
+                FailedPrecondition,
                 "key_reused",
                 "this idempotency-key was used for another transfer",
             ),
             Self::InsufficientFunds => (
                 422,
+                FailedPrecondition,
                 "insufficient_funds",
                 "the account holds less than the amount",
             ),
-            Self::SameAccount => (422, "same_account", "from and to are the same account"),
+            Self::SameAccount => (
+                422,
+                InvalidArgument,
+                "same_account",
+                "from and to are the same account",
+            ),
             Self::CurrencyMismatch => (
                 422,
+                FailedPrecondition,
                 "currency_mismatch",
                 "an account is kept in another currency",
             ),
-            Self::PreconditionRequired => (428, "precondition_required", "a change needs if-match"),
-            Self::RateLimited(_) => (429, "rate_limited", "these are too many requests"),
-            Self::QueueFull => (429, "queue_full", "too many events are waiting"),
-            Self::Internal => (500, "internal", "something went wrong"),
-            Self::BadGateway => (502, "bad_gateway", "the upstream could not be reached"),
-            Self::Overloaded => (503, "overloaded", "too many requests are in flight"),
-            Self::TimedOut => (503, "timed_out", "the request took too long"),
+            Self::PreconditionRequired => (
+                428,
+                InvalidArgument,
+                "precondition_required",
+                "a change needs if-match",
+            ),
+            Self::RateLimited(_) => (
+                429,
+                ResourceExhausted,
+                "rate_limited",
+                "these are too many requests",
+            ),
+            Self::QueueFull => (
+                429,
+                ResourceExhausted,
+                "queue_full",
+                "too many events are waiting",
+            ),
+            Self::Internal => (500, GrpcCode::Internal, "internal", "something went wrong"),
+            Self::BadGateway => (
+                502,
+                Unavailable,
+                "bad_gateway",
+                "the upstream could not be reached",
+            ),
+            Self::Overloaded => (
+                503,
+                Unavailable,
+                "overloaded",
+                "too many requests are in flight",
+            ),
+            Self::TimedOut => (
+                504,
+                DeadlineExceeded,
+                "timed_out",
+                "the request took too long",
+            ),
             Self::TooManyConflicts => (
                 503,
+                Aborted,
                 "too_many_conflicts",
                 "others are changing the same accounts",
             ),
-            Self::Unavailable => (503, "unavailable", "a store does not answer"),
+            Self::Unavailable => (503, Unavailable, "unavailable", "a store does not answer"),
             Self::GatewayTimeout => (
                 504,
+                DeadlineExceeded,
                 "gateway_timeout",
                 "the upstream did not answer in time",
             ),

@@ -50,6 +50,16 @@ impl FromStr for ItemId {
     }
 }
 
+impl TryFrom<i64> for ItemId {
+    type Error = Failure;
+
+    /// # Errors
+    /// [`Failure::ItemNotFound`] (404) below 1.
+    fn try_from(id: i64) -> Result<Self, Failure> {
+        (id > 0).then_some(Self(id)).ok_or(Failure::ItemNotFound)
+    }
+}
+
 /// Where an answer about an item came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheOutcome {

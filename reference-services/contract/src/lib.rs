@@ -1,7 +1,8 @@
 //! Contract v1 of the reference services: what a client may send, what it gets back, and every bound on both.
 //!
 //! Types here cannot be wrong once they exist: a [`transfer::NewTransfer`] has a positive amount, an
-//! [`item::ItemPage`] a limit within its bounds, whichever framework parsed it. Nothing here knows a framework, a database or a clock.
+//! [`item::ItemPage`] a limit within its bounds, whichever framework parsed it. Nothing here knows a framework, a database
+//! or a clock.
 //!
 //! | module | holds |
 //! |---|---|
@@ -28,4 +29,4 @@ pub mod session;
 pub mod setting;
 pub mod transfer;
 
-pub use failure::{ErrorBody, Failure};
+pub use failure::{ErrorBody, Failure, GrpcCode};

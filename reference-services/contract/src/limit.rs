@@ -66,11 +66,17 @@ pub const TCP_NODELAY: bool = true;
 /// Connections that may wait in the kernel until the service accepts them: enough for a burst that opens 1,000 at once.
 pub const BACKLOG: u32 = 1_024;
 
+/// Requests that may be under way on one connection of HTTP/2: Hyper's own figure.
+pub const HTTP2_STREAMS: u32 = 200;
+
+/// How often a silent client of HTTP/2 is asked whether it is still there, and how long it may take to say so.
+pub const HTTP2_PING: Duration = Duration::from_secs(20);
+
 /// How long a connection may stay idle, or take to send a request's head, before the service closes it. Hyper has one
 /// timer for both, so Actix's two are set to the same value, which is Actix's default.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a request may take in all, where a layer sees to it: above what the stores bound, 5 s and two commands of
+/// How long a request may take in all, where a layer sees to it and nothing else is said: above what the stores bound, 5 s and two commands of
 /// Redis, so that it speaks only when those bounds failed; below [`SHUTDOWN_GRACE`].
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 

@@ -1,4 +1,4 @@
-//! The paths of the contract, in the `{name}` syntax that Axum and Actix share.
+//! The paths of the contract, those of gRPC among them, in the `{name}` syntax that Axum and Actix share.
 
 /// All of them: a metric has one label for each, and no path beside them is ever one.
 pub const ALL: &[&str] = &[
@@ -16,13 +16,19 @@ pub const ALL: &[&str] = &[
     EVENTS_BATCH,
     GATEWAY_ITEM,
     SESSIONS,
+    GRPC_TRANSFER,
+    GRPC_GET_ITEM,
+    GRPC_HEALTH_CHECK,
+    GRPC_HEALTH_WATCH,
+    GRPC_REFLECTION,
+    GRPC_REFLECTION_ALPHA,
 ];
 
-/// Whether `path` is closed to those without a token, where layers ask for one: all of the contract is, but the probes
-/// and the place where tokens come from.
+/// Whether `path` is closed to those without a token, where layers ask for one: all of the contract is, in both
+/// languages, but the probes and the place where tokens come from.
 #[must_use]
 pub fn needs_token(path: &str) -> bool {
-    path.starts_with("/v1/") && path != SESSIONS
+    (path.starts_with("/v1/") && path != SESSIONS) || path.starts_with("/tailmark.")
 }
 
 /// Answers 200 as long as the process serves requests.
@@ -55,3 +61,17 @@ pub const GATEWAY: &str = "/v1/gateway";
 pub const GATEWAY_ITEM: &str = "/v1/gateway/items/{id}";
 /// Where sessions are opened.
 pub const SESSIONS: &str = "/v1/sessions";
+
+/// Books a transfer, as [`TRANSFERS`] does.
+pub const GRPC_TRANSFER: &str = "/tailmark.v1.Ledger/Transfer";
+/// Reads an item, as [`ITEM`] does.
+pub const GRPC_GET_ITEM: &str = "/tailmark.v1.Catalog/GetItem";
+/// Tells whether the stores answer, as [`READYZ`] does.
+pub const GRPC_HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+/// Tells it again whenever it changes.
+pub const GRPC_HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+/// Tells clients of services and messages.
+pub const GRPC_REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+/// The same for older clients.
+pub const GRPC_REFLECTION_ALPHA: &str =
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";

@@ -48,7 +48,11 @@ where
     text(name)?.map_or(Ok(default), |text| parse(name, &text, &range))
 }
 
-fn parse<T>(name: &str, text: &str, range: &RangeInclusive<T>) -> Result<T, SettingError>
+/// `text`, the value of the variable `name`, as a whole number.
+///
+/// # Errors
+/// Where it is no number, or not within `range`.
+pub fn parse<T>(name: &str, text: &str, range: &RangeInclusive<T>) -> Result<T, SettingError>
 where
     T: FromStr + PartialOrd + Display,
 {

@@ -39,26 +39,33 @@ impl TryFrom<NewTransferWire> for NewTransfer {
     type Error = String;
 
     fn try_from(wire: NewTransferWire) -> Result<Self, String> {
-        if wire.from < 1 || wire.to < 1 {
-            return Err("from and to must be 1 or more".to_owned());
-        }
-        if !(1..=limit::AMOUNT_MINOR).contains(&wire.amount_minor) {
-            return Err(format!("amount_minor must be 1 to {}", limit::AMOUNT_MINOR));
-        }
-        if wire.currency.len() != 3 || !wire.currency.bytes().all(|byte| byte.is_ascii_uppercase())
-        {
-            return Err("currency must be three capital letters".to_owned());
-        }
-        Ok(Self {
-            from: wire.from,
-            to: wire.to,
-            amount_minor: wire.amount_minor,
-            currency: wire.currency,
-        })
+        Self::new(wire.from, wire.to, wire.amount_minor, wire.currency)
     }
 }
 
 impl NewTransfer {
+    /// An order that makes sense.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn new(from: i64, to: i64, amount_minor: i64, currency: String) -> Result<Self, String> {
+        if from < 1 || to < 1 {
+            return Err("from and to must be 1 or more".to_owned());
+        }
+        if !(1..=limit::AMOUNT_MINOR).contains(&amount_minor) {
+            return Err(format!("amount_minor must be 1 to {}", limit::AMOUNT_MINOR));
+        }
+        if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err("currency must be three capital letters".to_owned());
+        }
+        Ok(Self {
+            from,
+            to,
+            amount_minor,
+            currency,
+        })
+    }
+
     /// What tells this order from any other: equal for bodies that differ in white space or in the order of keys alone.
     #[must_use]
     pub fn fingerprint(&self) -> String {

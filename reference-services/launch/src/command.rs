@@ -23,6 +23,8 @@ Environment: DATABASE_URL, REDIS_URL; PORT [8080], HOST [127.0.0.1], RUST_LOG [w
                                    how the framework is set up
   LAYERS none|trace|auth|limit|all [none]
                                    what stands before the handlers
+  ANSWER_TIMEOUT_MS [8000]         for a whole request, where LAYERS bounds it; then 504
+  TLS_CERT, TLS_KEY                files in the PEM format: everything is served over TLS
   POSTGRES_CONNECTIONS [16]        over all workers
   POSTGRES_ACQUIRE_MS [1000]       how long a request waits for one of them; then 503
   TX_MODE lock|serializable [lock] how transfers are kept apart
@@ -50,12 +52,13 @@ pub(crate) struct Command {
 }
 
 /// The variables that say how to start; the others are read where they are used.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 7] = [
     "PORT",
     "HOST",
     "LOG_FORMAT",
     "PROFILE",
     "LAYERS",
+    "ANSWER_TIMEOUT_MS",
     "METRICS_PORT",
 ];
 

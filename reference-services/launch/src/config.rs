@@ -49,6 +49,8 @@ pub(crate) struct Config {
     rate_limit_per_second: u32,
     rate_limit_burst: u32,
     max_in_flight: u32,
+    answer_timeout_ms: u128,
+    tls: bool,
     /// Which one it is; never the secret itself.
     token_secret: &'static str,
     workers: usize,
@@ -148,6 +150,8 @@ impl Config {
             rate_limit_per_second: plan.rules.rate.get(),
             rate_limit_burst: plan.rules.burst.get(),
             max_in_flight: plan.rules.in_flight.get(),
+            answer_timeout_ms: plan.answer_timeout.as_millis(),
+            tls: plan.tls.is_some(),
             token_secret: if plan.rules.is_for_measurements() {
                 "for measurements"
             } else {

@@ -1,7 +1,12 @@
 //! Asks a running service whether it is ready, for containers that hold nothing but the service.
 
+use crate::BoxError;
+use crate::tls::Identity;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long each step of the question may take: above what a service waits for its stores before it answers 503.
@@ -10,10 +15,23 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// The beginning of a ready answer.
 const READY: &[u8] = b"HTTP/1.1 200 ";
 
-pub(crate) fn is_ready(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+/// Asks the service at `address`, over TLS if it has an `identity`.
+///
+/// # Errors
+/// Where nobody is there, or nobody with that identity.
+pub(crate) fn is_ready(address: SocketAddr, identity: Option<&Identity>) -> Result<bool, BoxError> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
+    let Some(identity) = identity else {
+        return Ok(ask(stream, address)?);
+    };
+    let name = ServerName::from(address.ip());
+    let session = ClientConnection::new(Arc::new(identity.client()?), name)?;
+    Ok(ask(StreamOwned::new(session, stream), address)?)
+}
+
+fn ask(mut stream: impl Read + Write, address: SocketAddr) -> io::Result<bool> {
     let request = format!(
         "GET {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n",
         contract::path::READYZ
@@ -45,7 +63,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             head
         });
-        assert_eq!(is_ready(address).unwrap(), expected, "{answer}");
+        assert_eq!(is_ready(address, None).unwrap(), expected, "{answer}");
         assert!(server.join().unwrap().starts_with(b"GET /readyz HTTP/1."));
     }
 
@@ -64,6 +82,6 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        assert!(is_ready(address).is_err());
+        assert!(is_ready(address, None).is_err());
     }
 }

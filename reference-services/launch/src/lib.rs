@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod healthcheck;
 mod options;
+mod tls;
 
 pub use config::Service;
 pub use options::{Layers, Profile};
@@ -25,14 +26,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
+use std::time::Duration;
 use store::Settings;
 use store::audit::{Audit, Counts};
 use telemetry::Metrics;
+use tls::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// The outcome of a command; an error is printed for the person or program that ran it.
-pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+pub type Outcome = Result<(), BoxError>;
 
 /// How to serve: equal in every service.
 #[derive(Debug)]
@@ -51,6 +56,10 @@ pub struct Plan {
     pub policy: Policy,
     /// Where the gateway passes requests on to.
     pub upstream: Upstream,
+    /// How long a request may take in all, where a layer sees to it.
+    pub answer_timeout: Duration,
+    /// How to serve TLS, if not everything is in the clear. Says nothing yet of protocols within.
+    pub tls: Option<rustls::ServerConfig>,
     /// Where requests are counted, if somebody can ask for it.
     pub metrics: Option<Metrics>,
     /// What `policy` was made of.
@@ -115,7 +124,10 @@ pub fn run(service: &Service, serve: impl FnOnce(&Plan) -> Outcome) -> ExitCode 
                 );
             }
         },
-        Action::HealthCheck(address) => healthcheck::is_ready(address).map_err(Into::into),
+        Action::HealthCheck(address) => match Identity::from_env() {
+            Ok(identity) => healthcheck::is_ready(address, identity.as_ref()),
+            Err(error) => return complain(&error, 2),
+        },
         Action::Help => writeln!(io::stdout(), "{}", command::HELP)
             .map(|()| true)
             .map_err(Into::into),
@@ -181,7 +193,7 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 }
 
 impl Plan {
-    fn new(address: SocketAddr, options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    fn new(address: SocketAddr, options: Options) -> Result<Self, BoxError> {
         raise_descriptor_limit();
         let rules = policy::Settings::from_env()?;
         if rules.is_for_measurements() && !address.ip().is_loopback() {
@@ -189,6 +201,7 @@ impl Plan {
                 "TOKEN_SECRET is not set: whoever reaches this service can sign tokens of anybody"
             );
         }
+        let tls = Identity::from_env()?;
         Ok(Self {
             address,
             workers: available_parallelism()?,
@@ -198,6 +211,8 @@ impl Plan {
             rules,
             profile: options.profile,
             layers: options.layers,
+            answer_timeout: options.answer_timeout,
+            tls: tls.map(|identity| identity.server()).transpose()?,
             metrics_port: options.metrics_port,
             metrics: None,
             announced: None,
@@ -205,7 +220,7 @@ impl Plan {
     }
 
     /// Listens for those who ask for metrics, if anybody is to.
-    fn with_metrics(mut self) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    fn with_metrics(mut self) -> Result<Self, BoxError> {
         if let Some(port) = self.metrics_port {
             let listener = listen(SocketAddr::new(self.address.ip(), port))?;
             let bound = listener.local_addr()?.port();
@@ -236,7 +251,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn audit(counts: &Counts) -> Result<bool, Box<dyn Error + Send + Sync>> {
+fn audit(counts: &Counts) -> Result<bool, BoxError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

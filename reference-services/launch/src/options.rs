@@ -1,8 +1,12 @@
 //! What a service can be told beside its stores and its port, each by a variable of the environment.
 
 use contract::limit;
+use contract::setting::parse;
 use std::fmt;
 use std::time::Duration;
+
+/// The longest time of a request, in milliseconds: ten minutes.
+const LONGEST_ANSWER_MS: u64 = 600_000;
 
 /// How the framework is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,12 +112,13 @@ impl LogFormat {
 pub(crate) struct Options {
     pub(crate) profile: Profile,
     pub(crate) layers: Layers,
+    pub(crate) answer_timeout: Duration,
     /// `None`: nobody can ask for metrics, and none are kept.
     pub(crate) metrics_port: Option<u16>,
 }
 
 impl Options {
-    /// Reads `PROFILE`, `LAYERS` and `METRICS_PORT` by `variable`; an error names the variable and what it may say.
+    /// Reads `PROFILE`, `LAYERS`, `ANSWER_TIMEOUT_MS` and `METRICS_PORT` by `variable`; an error names the variable and what it may say.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let profiles = [Profile::Idiomatic, Profile::Tuned];
         let layers = [
@@ -131,6 +136,12 @@ impl Options {
             layers: match variable("LAYERS") {
                 None => Layers::None,
                 Some(text) => choose("LAYERS", &text, layers, Layers::as_str)?,
+            },
+            answer_timeout: match variable("ANSWER_TIMEOUT_MS") {
+                None => limit::ANSWER_TIMEOUT,
+                Some(text) => parse("ANSWER_TIMEOUT_MS", &text, &(1..=LONGEST_ANSWER_MS))
+                    .map(Duration::from_millis)
+                    .map_err(|error| error.to_string())?,
             },
             metrics_port: match variable("METRICS_PORT") {
                 None => None,
@@ -192,6 +203,8 @@ mod tests {
         check(&[("PROFILE", "fast")], Err(profile));
         let layers = "LAYERS is \"\"; write one of none, trace, auth, limit, all";
         check(&[("LAYERS", "")], Err(layers));
+        let timeout = "ANSWER_TIMEOUT_MS is \"0\"; write a whole number from 1 to 600000";
+        check(&[("ANSWER_TIMEOUT_MS", "0")], Err(timeout));
         let port = "METRICS_PORT is \"-1\"; write a number from 0 to 65535";
         check(&[("METRICS_PORT", "-1")], Err(port));
     }

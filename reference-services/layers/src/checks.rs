@@ -23,13 +23,13 @@ impl Shed {
 impl Check for Shed {
     type Pass = Permit;
 
-    fn check(&self, _: &mut Request<Body>, _: bool) -> Result<Permit, Failure> {
+    fn check(&self, _: &mut Request<Body>) -> Result<Permit, Failure> {
         self.0.admission.admit()
     }
 }
 
-/// Asks for a bearer token wherever [`path::needs_token`], and of all gRPC but the standard services such as health. Puts
-/// the [`Subject`] into the extensions of the request.
+/// Asks for a bearer token wherever [`path::needs_token`], whatever the language. Puts the [`Subject`] into the extensions
+/// of the request.
 #[derive(Debug, Clone)]
 pub struct Authenticate(Policy);
 
@@ -44,14 +44,8 @@ impl Authenticate {
 impl Check for Authenticate {
     type Pass = ();
 
-    fn check(&self, request: &mut Request<Body>, grpc: bool) -> Result<(), Failure> {
-        let path = request.uri().path();
-        let asked = if grpc {
-            !path.starts_with("/grpc.")
-        } else {
-            path::needs_token(path)
-        };
-        if asked {
+    fn check(&self, request: &mut Request<Body>) -> Result<(), Failure> {
+        if path::needs_token(request.uri().path()) {
             let values = request.headers().get_all(AUTHORIZATION);
             let values = values.iter().map(HeaderValue::as_bytes);
             let subject = self
@@ -79,7 +73,7 @@ impl Limit {
 impl Check for Limit {
     type Pass = ();
 
-    fn check(&self, request: &mut Request<Body>, _: bool) -> Result<(), Failure> {
+    fn check(&self, request: &mut Request<Body>) -> Result<(), Failure> {
         match request.extensions().get::<Subject>() {
             Some(subject) => self.0.limiter.check(subject),
             None => Ok(()),
@@ -103,7 +97,7 @@ impl BodyLimit {
 impl Check for BodyLimit {
     type Pass = ();
 
-    fn check(&self, request: &mut Request<Body>, _: bool) -> Result<(), Failure> {
+    fn check(&self, request: &mut Request<Body>) -> Result<(), Failure> {
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let most = u64::try_from(self.0).unwrap_or(u64::MAX);

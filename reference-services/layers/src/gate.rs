@@ -1,6 +1,6 @@
 //! What every layer has in common that looks at a request and may refuse it.
 
-use crate::refusal::{Render, is_grpc, refuse};
+use crate::refusal::{Render, refuse};
 use axum::body::Body;
 use axum::http::{Request, Response};
 use contract::Failure;
@@ -15,11 +15,11 @@ pub trait Check: Clone {
     /// What is kept until the request has been answered: a place among those in flight, or nothing.
     type Pass;
 
-    /// Lets the request through, changed if need be. `grpc`: whether its client speaks gRPC.
+    /// Lets the request through, changed if need be.
     ///
     /// # Errors
     /// What the client is told instead of an answer.
-    fn check(&self, request: &mut Request<Body>, grpc: bool) -> Result<Self::Pass, Failure>;
+    fn check(&self, request: &mut Request<Body>) -> Result<Self::Pass, Failure>;
 }
 
 /// The layer of a [`Check`].
@@ -68,15 +68,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let grpc = is_grpc(request.headers());
-        let state = match self.gate.check.check(&mut request, grpc) {
+        let state = match self.gate.check.check(&mut request) {
             Ok(pass) => State::Passed {
                 future: self.inner.call(request),
                 pass: Some(pass),
             },
             Err(failure) => State::Refused {
                 failure: Some(failure),
-                grpc,
+                grpc: proto::is_grpc(&request),
                 render: self.gate.render,
             },
         };

@@ -12,8 +12,8 @@
 //! | [`Gate`] with [`Limit`] | refuses what is too much of one caller |
 //! | [`Gate`] with [`BodyLimit`] | refuses what is too long |
 //!
-//! A client that says `content-type: application/grpc` is refused in the way of gRPC: 200, without a body, and the
-//! status among the headers. A bare 401 or 429 would reach it as an unknown error.
+//! The same layers stand before HTTP and gRPC. Each decides without knowing which it is, and its refusal is told in the
+//! language of the client ([`refuse`]).
 
 mod checks;
 mod gate;
@@ -26,7 +26,7 @@ mod trace;
 pub use checks::{Authenticate, BodyLimit, Limit, Shed};
 pub use gate::{Check, Gate, GateFuture, Gated};
 pub use metrics::{Counted, MetricsFuture, MetricsLayer};
-pub use refusal::{Render, grpc_status};
+pub use refusal::{Render, refuse};
 pub use request_id::{Identified, RequestIdFuture, RequestIdLayer};
 pub use timeout::{Timed, TimeoutFuture, TimeoutLayer};
 pub use trace::{TraceFuture, TraceLayer, Traced};

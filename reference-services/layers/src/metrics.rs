@@ -1,6 +1,6 @@
 //! Counts and times, for [`telemetry::Metrics`].
 
-use crate::refusal::route;
+use crate::refusal::{route, status};
 use axum::extract::MatchedPath;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response};
 use contract::header;
@@ -89,7 +89,7 @@ where
             in_flight.end(&Answer {
                 route: this.route.as_ref().map(MatchedPath::as_str),
                 method: this.method.as_str(),
-                status: answer.status().as_u16(),
+                status: status(&answer),
                 cache: answer.headers().get(X_CACHE).map(HeaderValue::as_bytes),
                 refused: answer.extensions().get::<Refused>().copied(),
             });

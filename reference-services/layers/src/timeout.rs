@@ -1,6 +1,6 @@
 //! The end of patience.
 
-use crate::refusal::{Render, is_grpc, refuse};
+use crate::refusal::{Render, refuse};
 use axum::body::Body;
 use axum::http::{Request, Response};
 use contract::Failure;
@@ -12,7 +12,8 @@ use tokio::time::{Sleep, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Breaks off a request that has no answer after a while: [`Failure::TimedOut`].
+/// Breaks off a request that has no answer after a while, or after what its client of gRPC waits if that is less:
+/// [`Failure::TimedOut`].
 #[derive(Debug, Clone)]
 pub struct TimeoutLayer {
     limit: Duration,
@@ -57,11 +58,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let grpc = proto::is_grpc(&request);
+        let patience = grpc.then(|| proto::timeout(request.headers())).flatten();
+        let limit = self.layer.limit;
         TimeoutFuture {
-            grpc: is_grpc(request.headers()),
-            render: self.layer.render,
             future: self.inner.call(request),
-            end: sleep(self.layer.limit),
+            end: sleep(patience.map_or(limit, |patience| patience.min(limit))),
+            grpc,
+            render: self.layer.render,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the log says of each request.
 
-use crate::refusal::route;
+use crate::refusal::{route, status};
 use axum::extract::MatchedPath;
 use axum::http::{Request, Response};
 use contract::request_id::RequestId;
@@ -74,8 +74,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let answer = ready!(this.future.as_mut().poll(context))?;
-        let status = answer.status().as_u16();
-        telemetry::request::answered(this.future.span(), status, this.since.elapsed());
+        telemetry::request::answered(this.future.span(), status(&answer), this.since.elapsed());
         Poll::Ready(Ok(answer))
     }
 }

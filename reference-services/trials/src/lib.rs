@@ -112,3 +112,23 @@ pub async fn conforms(program: &str) {
     ground.stop().await;
     assert_eq!(failed, [""; 0]);
 }
+
+/// What of [`conformance`] is asked in gRPC, of a service that speaks it on the same port.
+pub async fn conforms_in_grpc(program: &str) {
+    let ground = Ground::new(program, Durability::Test).await;
+    let (subject, lease) = ground.subject().await;
+    let failed = conformance::check_grpc(subject).await;
+    ground.release(lease).await;
+    ground.stop().await;
+    assert_eq!(failed, [""; 0]);
+}
+
+/// Every layer refuses rightly in REST and in gRPC: of [`conforms_in_grpc`] this alone.
+pub async fn rejections(program: &str) {
+    let ground = Ground::new(program, Durability::Test).await;
+    let (subject, lease) = ground.subject().await;
+    let failed = conformance::check_rejections(subject).await;
+    ground.release(lease).await;
+    ground.stop().await;
+    assert_eq!(failed, [""; 0]);
+}

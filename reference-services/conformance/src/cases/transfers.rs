@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
 /// What every account holds at first.
-const OPENING: i64 = 1_000_000_000_000;
+pub(super) const OPENING: i64 = 1_000_000_000_000;
 
 pub(super) fn order(from: i64, to: i64, amount: i64) -> String {
     format!(r#"{{"from":{from},"to":{to},"amount_minor":{amount},"currency":"EUR"}}"#)
@@ -303,7 +303,7 @@ pub(super) async fn opposite_transfers_do_not_deadlock(world: &World) {
 }
 
 /// Makes the database break off every attempt at a transfer of 777,001, and the first four of one of 777,002.
-const CONFLICTS: &str = "
+pub(super) const CONFLICTS: &str = "
     CREATE SEQUENCE conformance_777001;
     CREATE SEQUENCE conformance_777002;
     CREATE FUNCTION conformance_conflict() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -315,6 +315,13 @@ const CONFLICTS: &str = "
     END $$;
     CREATE TRIGGER conformance_conflict BEFORE INSERT ON transfers FOR EACH ROW
         WHEN (NEW.amount_minor IN (777001, 777002)) EXECUTE FUNCTION conformance_conflict();";
+
+/// Takes [`CONFLICTS`] back.
+pub(super) const NO_CONFLICTS: &str = "
+    DROP TRIGGER conformance_conflict ON transfers;
+    DROP FUNCTION conformance_conflict;
+    DROP SEQUENCE conformance_777001;
+    DROP SEQUENCE conformance_777002;";
 
 pub(super) async fn conflicts_are_tried_five_times(world: &World) {
     let database = database(world).await;
@@ -349,10 +356,7 @@ pub(super) async fn conflicts_are_tried_five_times(world: &World) {
             );
         }
     }
-    let remove =
-        "DROP TRIGGER conformance_conflict ON transfers; DROP FUNCTION conformance_conflict;
-        DROP SEQUENCE conformance_777001; DROP SEQUENCE conformance_777002";
-    database.batch_execute(remove).await.unwrap();
+    database.batch_execute(NO_CONFLICTS).await.unwrap();
     let balance = balance(&world.service, 16).await;
     assert_eq!(balance, OPENING - 2 * 777_002);
 }
