@@ -70,6 +70,7 @@ pub async fn check_tuned(subject: Subject) -> Vec<&'static str> {
         "gateway::",
         "layers::",
         "process::",
+        "tls::",
     ];
     check_some(subject, |name| {
         modules.iter().any(|module| name.starts_with(module))

@@ -198,7 +198,8 @@ impl InFlight {
             .get_or_create(&RouteLabels { route, method })
             .observe(self.since.elapsed().as_secs_f64());
         // What an upstream says of its own cache goes through the gateway, and is not ours.
-        let cache = answer.cache.filter(|_| answer.route == Some(path::ITEM));
+        let ours = [Some(path::ITEM), Some(path::GRPC_GET_ITEM)].contains(&answer.route);
+        let cache = answer.cache.filter(|_| ours);
         if let Some(outcome) = cache.and_then(outcome) {
             inner.lookups.get_or_create(&LookupLabels { outcome }).inc();
         }

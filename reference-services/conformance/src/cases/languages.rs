@@ -213,7 +213,7 @@ fn order(language: Language, from: i64, amount_minor: i64) -> Order {
 
 /// The cases that a service on sound stores answers, in the order in which they are asked.
 fn cases(language: Language) -> Vec<Case> {
-    let key = |name: &str| vec![format!("{language:?}-{name}")];
+    let key = |name: &str| vec![format!("{language:?}-{}", name.replace(' ', "-"))];
     let normal = order(language, 31, 250);
     let case = |name, ask, answer| Case { name, ask, answer };
     let transfer = |name, order: Order, answer| case(name, Ask::Transfer(key(name), order), answer);
