@@ -1,5 +1,5 @@
-//! What of the contract can be asked of a service that runs already, wherever and whoever's it is: every row, with the
-//! statuses that requests alone can bring about. It needs the seeded state, and no more than that: items and accounts
+//! What of the contract can be asked of a service that runs already, wherever and whoever's it is: every row of REST,
+//! with the statuses that requests alone can bring about. It needs the seeded state, and no more than that: items and accounts
 //! may have changed since. It books a transfer of one minor unit, changes an item and sends a few events.
 
 use crate::http::Answer;
