@@ -27,7 +27,10 @@ pub(crate) fn switches(plan: &Plan) -> Vec<(&'static str, String)> {
             "one for each worker, single-threaded".to_owned(),
         ),
         ("so_reuseport", "off".to_owned()),
-        ("http2", "ALPN".to_owned()),
+        (
+            "http2",
+            if plan.tls.is_some() { "ALPN" } else { "off" }.to_owned(),
+        ),
         ("grpc", "off".to_owned()),
         (
             "half_close",
@@ -98,6 +101,7 @@ async fn run(plan: &Plan) -> Outcome {
                 .h1_allow_half_closed(half_close(plan.profile))
                 .shutdown_signal(stop)
                 .shutdown_timeout(limit::SHUTDOWN_GRACE.as_secs())
+                .tls_handshake_timeout(limit::TLS_HANDSHAKE)
         };
     }
     let tls = plan.tls.clone();

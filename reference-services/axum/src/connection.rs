@@ -1,6 +1,6 @@
 //! One connection: which protocol it speaks, and how that is served.
 
-use crate::rpc::Stopping;
+use crate::rpc::{Stopping, stopped};
 use axum::Router;
 use contract::limit;
 use hyper::server::conn::{http1, http2};
@@ -11,13 +11,15 @@ use launch::{Plan, Profile};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-/// How the preface of HTTP/2 begins (RFC 9113, section 3.4): as no request of HTTP/1.1 does.
-const PREFACE: [u8; 4] = *b"PRI ";
+/// What a client of HTTP/2 begins with (RFC 9113, section 3.4), as none of HTTP/1.1 does. All of it is awaited here, where
+/// there is a bound on the time: Hyper has none for it.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The pause before another look at a connection whose first segment holds less than [`PREFACE`], which is next to none.
 const SECOND_LOOK: Duration = Duration::from_millis(1);
@@ -31,7 +33,7 @@ pub(crate) struct Protocols {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
-    /// How long a client may take to say which protocol it is.
+    /// How long a client without TLS may take to say which protocol it is.
     patience: Option<Duration>,
 }
 
@@ -69,15 +71,15 @@ impl Protocols {
         stream: TcpStream,
         router: Router,
         graceful: Watcher,
-        mut stopping: Stopping,
+        stopping: Stopping,
     ) {
         if let Err(error) = stream.set_nodelay(limit::TCP_NODELAY) {
             tracing::debug!(%error, "a connection keeps its Nagle delay");
         }
         let opened = tokio::select! {
-            opened = self.in_time(self.open(stream)) => opened,
+            opened = self.open(stream) => opened,
             // Nothing was asked yet.
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = stopped(stopping) => return,
         };
         // What is rare is boxed, so that a connection of HTTP/1.1 holds no place for it.
         let ended = match opened {
@@ -85,14 +87,10 @@ impl Protocols {
             Ok(Opened::PriorKnowledge(stream)) => {
                 Box::pin(self.http2(stream, router, graceful)).await
             }
-            Ok(Opened::Secret(stream)) => {
-                let (_, session) = stream.get_ref();
-                if session.alpn_protocol() == Some(b"h2") {
-                    Box::pin(self.http2(*stream, router, graceful)).await
-                } else {
-                    Box::pin(self.http1(*stream, router, graceful)).await
-                }
+            Ok(Opened::Secret(stream)) if chose_http2(&stream) => {
+                Box::pin(self.http2(*stream, router, graceful)).await
             }
+            Ok(Opened::Secret(stream)) => Box::pin(self.http1(*stream, router, graceful)).await,
             Err(error) => return tracing::debug!(%error, "a connection was not opened"),
         };
         if let Err(error) = ended {
@@ -101,21 +99,20 @@ impl Protocols {
     }
 
     async fn open(&self, stream: TcpStream) -> io::Result<Opened> {
-        match &self.tls {
-            Some(tls) => {
-                let stream = Box::pin(tls.accept(stream)).await?;
-                Ok(Opened::Secret(Box::new(stream)))
-            }
-            None if begins_with_preface(&stream).await? => Ok(Opened::PriorKnowledge(stream)),
-            None => Ok(Opened::Plain(stream)),
+        if let Some(tls) = &self.tls {
+            let stream = timeout(limit::TLS_HANDSHAKE, Box::pin(handshake(tls, stream))).await??;
+            return Ok(Opened::Secret(Box::new(stream)));
         }
-    }
-
-    async fn in_time<T>(&self, opened: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        match self.patience {
-            Some(patience) => timeout(patience, opened).await?,
-            None => opened.await,
-        }
+        let begins = begins_with_preface(&stream);
+        let http2 = match self.patience {
+            Some(patience) => timeout(patience, begins).await??,
+            None => begins.await?,
+        };
+        Ok(if http2 {
+            Opened::PriorKnowledge(stream)
+        } else {
+            Opened::Plain(stream)
+        })
     }
 
     async fn http1(
@@ -145,7 +142,22 @@ impl Protocols {
 enum Opened {
     Plain(TcpStream),
     PriorKnowledge(TcpStream),
-    Secret(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Secret(Box<TlsStream<TcpStream>>),
+}
+
+/// The handshake, and where it chose HTTP/2, a look at whether the client begins with that.
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let mut stream = tls.accept(stream).await?;
+    // One record holds the preface, for it is the first thing that a client writes.
+    if chose_http2(&stream) && !stream.fill_buf().await?.starts_with(&PREFACE) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(stream)
+}
+
+fn chose_http2(stream: &TlsStream<TcpStream>) -> bool {
+    let (_, session) = stream.get_ref();
+    session.alpn_protocol() == Some(b"h2")
 }
 
 /// Whether a client begins with HTTP/2. Nothing is taken out of the stream.
@@ -175,10 +187,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         for (parts, expected) in [
             (&["GET / HTTP/1.1\r\n"][..], false),
-            (&["PRI * HTTP/2.0\r\n"], true),
-            (&["P", "RI", " * HTTP/2.0\r\n"], true),
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand more"], true),
+            (&["P", "RI * HTTP/2.0\r\n\r\n", "SM\r\n\r\n"], true),
             (&["P", "OST / HTTP/1.1\r\n"], false),
-            (&["PR"], false),
+            (&["PRI * HTTP/2.0\r\n\r\n"], false),
             (&[], false),
         ] {
             let mut client = TcpStream::connect(listener.local_addr().unwrap())

@@ -26,8 +26,10 @@ impl ApiError {
     /// What the client is told, and of which request. What it is not told is in the log.
     pub(crate) fn told(self) -> (Failure, RequestId) {
         let (failure, request_id) = (self.0.failure(), telemetry::request::id());
-        // A line for each request that is shed would cost more than serving it. They are counted.
-        if failure.status() >= 500 && failure != Failure::Overloaded {
+        // A line for each request that is shed, or that its client gives up, would cost more than serving it. They are
+        // counted.
+        let is_counted_alone = matches!(failure, Failure::Overloaded | Failure::DeadlineExceeded);
+        if failure.status() >= 500 && !is_counted_alone {
             tracing::error!(%request_id, code = failure.code(), error = %self.0, "a request failed");
         }
         (failure, request_id)

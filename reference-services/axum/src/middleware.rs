@@ -11,6 +11,7 @@ use layers::{
     TraceLayer,
 };
 use policy::Policy;
+use tonic::Status;
 
 /// Puts the layers around all routes of `router`, outermost first. Nothing is added that was not asked for.
 pub(crate) fn wrap(router: Router, plan: &Plan) -> Router {
@@ -56,7 +57,12 @@ pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     }
 }
 
-/// How a failure is told over HTTP.
-pub(crate) fn refuse(failure: &Failure) -> Response {
-    ApiError::from(failure.clone()).into_response()
+/// How a failure is told, in gRPC or in REST.
+pub(crate) fn refuse(failure: &Failure, grpc: bool) -> Response {
+    let error = ApiError::from(failure.clone());
+    if grpc {
+        Status::from(error).into_http()
+    } else {
+        error.into_response()
+    }
 }

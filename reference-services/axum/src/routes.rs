@@ -50,6 +50,5 @@ pub(crate) fn router(app: App, rpc: Router<App>, layers: Layers) -> Router {
 
 /// A path that is not there, in the language of whoever asked for it.
 async fn unknown(request: Request) -> Response {
-    let grpc = proto::is_grpc(&request);
-    layers::refuse(&Failure::PathNotFound, grpc, middleware::refuse)
+    middleware::refuse(&Failure::PathNotFound, proto::is_grpc(&request))
 }

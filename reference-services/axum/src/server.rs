@@ -43,13 +43,18 @@ pub(crate) fn switches(plan: &Plan) -> Vec<(&'static str, String)> {
     } else {
         "one, multi-threaded"
     };
+    let http2 = if plan.tls.is_some() {
+        "ALPN"
+    } else {
+        "prior knowledge"
+    };
     let on = |on| if on { "on" } else { "off" }.to_owned();
     vec![
         ("runtimes", runtimes.to_owned()),
         ("so_reuseport", on(tuned)),
         ("pipeline_flush", on(tuned)),
         ("half_close", on(false)),
-        ("http2", "prior knowledge, ALPN".to_owned()),
+        ("http2", http2.to_owned()),
         ("grpc", on(true)),
     ]
 }
@@ -138,7 +143,7 @@ async fn run(
         gateway: Gateway::new(plan.upstream.clone()),
     };
     let (stopped, stopping) = watch::channel(false);
-    let rpc = rpc::routes(&app.store, stopping.clone())?;
+    let rpc = rpc::routes(&app.store, &stopping)?;
     let router = middleware::wrap(routes::router(app, rpc, plan.layers), plan);
     let protocols = Arc::new(Protocols::new(plan));
     let graceful = GracefulShutdown::new();

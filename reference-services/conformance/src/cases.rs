@@ -101,11 +101,15 @@ pub(crate) const GRPC: &[(&str, Case)] = cases![
     languages::both_give_the_same_answers,
     languages::both_fail_the_same_when_stores_do,
     languages::a_key_is_one_in_both,
-    rejections::are_right_in_both_languages,
     grpc::shares_its_port_with_rest,
     grpc::health_follows_the_stores,
     grpc::reflection_tells_of_every_service,
     grpc::calls_are_counted_and_logged_by_method,
     grpc::those_who_watch_do_not_hold_up_the_end,
     grpc::is_spoken_over_tls,
+    grpc::goes_over_the_wire_as_the_protos_say,
+    grpc::those_who_stop_within_the_preface_are_let_go,
 ];
+
+/// What the layers of a service that speaks both languages are asked.
+pub(crate) const REJECTIONS: &[(&str, Case)] = cases![rejections::are_right_in_both_languages,];

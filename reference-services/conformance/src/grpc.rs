@@ -2,10 +2,12 @@
 //! written out here once more, as everywhere in this suite.
 
 use crate::service::Service;
+use http_body_util::{BodyExt, Full};
 use proto::v1::catalog_client::CatalogClient;
 use proto::v1::ledger_client::LedgerClient;
 use proto::v1::{GetItemRequest, GetItemResponse, TransferRequest, TransferResponse};
 use std::time::Duration;
+use tokio::time::timeout;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::{Service as _, http};
 use tonic::metadata::MetadataValue;
@@ -73,22 +75,37 @@ impl Client {
         }
     }
 
-    /// Sends a request of HTTP that is none of gRPC; returns status and `content-type` of its answer.
+    /// Sends a request of HTTP as it stands; returns its answer, whose headers are not all of its end.
     pub(crate) async fn http(
         &mut self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
-    ) -> (u16, String) {
+        body: &[u8],
+    ) -> http::Response<Vec<u8>> {
         let mut request = http::Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(tonic::body::Body::empty()).unwrap();
+        let body = Full::new(tonic::codegen::Bytes::copy_from_slice(body));
+        let request = request.body(tonic::body::Body::new(body)).unwrap();
         std::future::poll_fn(|context| self.0.poll_ready(context))
             .await
             .unwrap();
-        let answer = self.0.call(request).await.unwrap();
+        let answer = timeout(PATIENCE, self.0.call(request)).await.unwrap();
+        let (head, body) = answer.unwrap().into_parts();
+        let body = timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
+        http::Response::from_parts(head, body.to_bytes().to_vec())
+    }
+
+    /// [`Self::http`] without a body; returns status and `content-type` of its answer.
+    pub(crate) async fn plain(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (u16, String) {
+        let answer = self.http(method, path, headers, b"").await;
         let content_type = answer.headers().get("content-type");
         let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
         (answer.status().as_u16(), content_type.unwrap_or_default())
@@ -124,6 +141,10 @@ impl Refusal {
         let details = status.get_error_details();
         let info = details.error_info();
         let info = info.unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+        assert!(
+            info.metadata["http_status"].parse::<u16>().is_ok(),
+            "{info:?}"
+        );
         assert_eq!(info.domain, "tailmark.v1");
         let delay = details.retry_info().map(|info| info.retry_delay.unwrap());
         let pushback = status.metadata().get("grpc-retry-pushback-ms");

@@ -91,9 +91,10 @@ pub enum Failure {
     TooManyConflicts,
     /// 503: a store did not answer in time.
     Unavailable,
-    /// 504: the request took longer than [`limit::ANSWER_TIMEOUT`], or than its client waits. Whatever it waited for, a
-    /// store or a lock, is behind the service.
+    /// 504: the request took longer than it may. Whatever it waited for, a store or a lock, is behind the service.
     TimedOut,
+    /// 504: the request took longer than its client waits.
+    DeadlineExceeded,
     /// 504: the upstream did not answer in time.
     GatewayTimeout,
 }
@@ -317,6 +318,12 @@ impl Failure {
                 Unavailable,
                 "overloaded",
                 "too many requests are in flight",
+            ),
+            Self::DeadlineExceeded => (
+                504,
+                DeadlineExceeded,
+                "deadline_exceeded",
+                "the request took longer than its client waits",
             ),
             Self::TimedOut => (
                 504,

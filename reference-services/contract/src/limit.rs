@@ -69,6 +69,9 @@ pub const BACKLOG: u32 = 1_024;
 /// Requests that may be under way on one connection of HTTP/2: Hyper's own figure.
 pub const HTTP2_STREAMS: u32 = 200;
 
+/// How long a TLS handshake may take, the first bytes of HTTP/2 after it included.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+
 /// How often a silent client of HTTP/2 is asked whether it is still there, and how long it may take to say so.
 pub const HTTP2_PING: Duration = Duration::from_secs(20);
 

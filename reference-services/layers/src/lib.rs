@@ -13,7 +13,7 @@
 //! | [`Gate`] with [`BodyLimit`] | refuses what is too long |
 //!
 //! The same layers stand before HTTP and gRPC. Each decides without knowing which it is, and its refusal is told in the
-//! language of the client ([`refuse`]).
+//! language of the client, by the service itself ([`Render`]).
 
 mod checks;
 mod gate;
@@ -26,7 +26,7 @@ mod trace;
 pub use checks::{Authenticate, BodyLimit, Limit, Shed};
 pub use gate::{Check, Gate, GateFuture, Gated};
 pub use metrics::{Counted, MetricsFuture, MetricsLayer};
-pub use refusal::{Render, refuse};
+pub use refusal::Render;
 pub use request_id::{Identified, RequestIdFuture, RequestIdLayer};
 pub use timeout::{Timed, TimeoutFuture, TimeoutLayer};
 pub use trace::{TraceFuture, TraceLayer, Traced};

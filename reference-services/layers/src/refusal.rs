@@ -6,19 +6,14 @@ use axum::http::{Request, Response};
 use contract::Failure;
 use telemetry::Refused;
 
-/// How a service answers a failure over plain HTTP.
-pub type Render = fn(&Failure) -> Response<Body>;
+/// How a service tells a failure, in the language of gRPC or in that of REST.
+pub type Render = fn(&Failure, grpc: bool) -> Response<Body>;
 
-/// The answer to a request that was not granted, in the language of its client: gRPC's is 200, no body, and the status
-/// among the headers, or that of `render`. A bare 401 or 429 would reach a client of gRPC as an unknown error.
-pub fn refuse(failure: &Failure, grpc: bool, render: Render) -> Response<Body> {
-    let refused = Refused::of(failure);
-    let mut response = if grpc {
-        proto::status(failure, telemetry::request::id()).into_http()
-    } else {
-        render(failure)
-    };
-    if let Some(refused) = refused {
+/// The answer to a request that was not granted, in the language of its client. In gRPC that is 200, no body, and the status
+/// among the headers: a bare 401 or 429 would reach its client as an unknown error.
+pub(crate) fn refuse(failure: &Failure, grpc: bool, render: Render) -> Response<Body> {
+    let mut response = render(failure, grpc);
+    if let Some(refused) = Refused::of(failure) {
         response.extensions_mut().insert(refused);
     }
     response
@@ -31,5 +26,5 @@ pub(crate) fn route<B>(request: &Request<B>) -> Option<MatchedPath> {
 
 /// The status of an answer, as metrics and the log know it: an answer of gRPC is 200 whatever became of it.
 pub(crate) fn status<A>(answer: &Response<A>) -> u16 {
-    proto::http_status(answer.headers()).unwrap_or(answer.status().as_u16())
+    proto::http_status(answer.extensions()).unwrap_or(answer.status().as_u16())
 }

@@ -16,8 +16,11 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 type Service = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// How the tests' service answers a failure.
-fn render(failure: &Failure) -> Response<Body> {
+/// How the tests' service tells a failure.
+fn render(failure: &Failure, grpc: bool) -> Response<Body> {
+    if grpc {
+        return proto::status(failure, telemetry::request::id()).into_http();
+    }
     let body = ErrorBody::under(telemetry::request::id(), failure);
     let mut response = Response::builder().status(failure.status());
     if let Some(seconds) = failure.retry_after() {
@@ -32,7 +35,7 @@ fn render(failure: &Failure) -> Response<Body> {
 async fn length(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     Ok(match to_bytes(request.into_body(), usize::MAX).await {
         Ok(bytes) => Response::new(bytes.len().to_string().into()),
-        Err(_) => render(&Failure::BodyTooLarge),
+        Err(_) => render(&Failure::BodyTooLarge, false),
     })
 }
 

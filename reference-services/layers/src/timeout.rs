@@ -6,14 +6,14 @@ use axum::http::{Request, Response};
 use contract::Failure;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Breaks off a request that has no answer after a while, or after what its client of gRPC waits if that is less:
-/// [`Failure::TimedOut`].
+/// Breaks off a request that has no answer after a while ([`Failure::TimedOut`]), or after what its client of gRPC waits if
+/// that is less ([`Failure::DeadlineExceeded`]).
 #[derive(Debug, Clone)]
 pub struct TimeoutLayer {
     limit: Duration,
@@ -60,10 +60,14 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let grpc = proto::is_grpc(&request);
         let patience = grpc.then(|| proto::timeout(request.headers())).flatten();
-        let limit = self.layer.limit;
+        let (limit, failure) = match patience {
+            Some(patience) if patience < self.layer.limit => (patience, Failure::DeadlineExceeded),
+            _ => (self.layer.limit, Failure::TimedOut),
+        };
         TimeoutFuture {
-            future: self.inner.call(request),
-            end: sleep(patience.map_or(limit, |patience| patience.min(limit))),
+            future: Some(self.inner.call(request)),
+            end: sleep(limit),
+            failure,
             grpc,
             render: self.layer.render,
         }
@@ -73,10 +77,12 @@ where
 pin_project! {
     /// The answer, or the end of patience.
     pub struct TimeoutFuture<F> {
+        // Dropped before its client hears that it was, so that its place is free then.
         #[pin]
-        future: F,
+        future: Option<F>,
         #[pin]
         end: Sleep,
+        failure: Failure,
         grpc: bool,
         render: Render,
     }
@@ -89,12 +95,14 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        if let Poll::Ready(answer) = this.future.poll(context) {
+        let mut this = self.project();
+        if let Some(future) = this.future.as_mut().as_pin_mut()
+            && let Poll::Ready(answer) = future.poll(context)
+        {
             return Poll::Ready(answer);
         }
-        this.end
-            .poll(context)
-            .map(|()| Ok(refuse(&Failure::TimedOut, *this.grpc, *this.render)))
+        ready!(this.end.poll(context));
+        this.future.set(None);
+        Poll::Ready(Ok(refuse(this.failure, *this.grpc, *this.render)))
     }
 }

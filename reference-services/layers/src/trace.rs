@@ -74,7 +74,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let answer = ready!(this.future.as_mut().poll(context))?;
-        telemetry::request::answered(this.future.span(), status(&answer), this.since.elapsed());
+        let span = this.future.span();
+        if !span.is_disabled() {
+            telemetry::request::answered(span, status(&answer), this.since.elapsed());
+        }
         Poll::Ready(Ok(answer))
     }
 }

@@ -4,13 +4,16 @@ use contract::Failure;
 use contract::request_id::RequestId;
 use std::time::Duration;
 use tonic::codegen::http::header::CONTENT_TYPE;
-use tonic::codegen::http::{HeaderMap, Request, Version};
+use tonic::codegen::http::{Extensions, HeaderMap, Request, Version};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// Whose error codes these are, where a client knows several services.
 const DOMAIN: &str = "tailmark.v1";
+
+/// The status of HTTP, in the metadata of `ErrorInfo`.
+const HTTP_STATUS: &str = "http_status";
 
 /// How long a client is asked to wait, for the retries of gRPC's own libraries
 /// (<https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback>).
@@ -54,13 +57,15 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What a client is told of the `failure` of the request with this id: code and message, and in the details the name
-/// that it has in the contract (`ErrorInfo`, in capitals), the id (`RequestInfo`) and, where another try makes sense,
+/// that it has in the contract (`ErrorInfo`, in capitals, with `http_status` beside it), the id (`RequestInfo`) and, where another try makes sense,
 /// when (`RetryInfo`, and `grpc-retry-pushback-ms` for libraries that try again by themselves).
 #[must_use]
 pub fn status(failure: &Failure, request_id: RequestId) -> Status {
+    let reason = failure.code().to_ascii_uppercase();
+    let http_status = (HTTP_STATUS.to_owned(), failure.status().to_string());
     let mut details = ErrorDetails::new();
     details
-        .set_error_info(failure.code().to_ascii_uppercase(), DOMAIN, [])
+        .set_error_info(reason, DOMAIN, [http_status])
         .set_request_info(request_id.into_string(), "");
     let mut metadata = MetadataMap::new();
     if let Some(seconds) = failure.retry_after() {
@@ -72,26 +77,29 @@ pub fn status(failure: &Failure, request_id: RequestId) -> Status {
     Status::with_error_details_and_metadata(code, failure.to_string(), details, metadata)
 }
 
-/// The status of HTTP that says the same as the answer of these headers, if it is an answer of gRPC that is nothing but its
-/// end: metrics and logs then know the failures of both languages by one number
-/// (<https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>).
+/// The status of HTTP that says the same as an answer of gRPC that is a failure, from the extensions of that answer: metrics
+/// and logs know failures of both languages by one number.
+///
+/// Failures of the contract carry it. For the library's own, such as a message that cannot be decoded, it is the usual
+/// one (<https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>).
 #[must_use]
-pub fn http_status(headers: &HeaderMap) -> Option<u16> {
-    let code = headers.get("grpc-status")?;
-    Some(match Code::from_bytes(code.as_bytes()) {
+pub fn http_status(answer: &Extensions) -> Option<u16> {
+    let status = answer.get::<Status>()?;
+    let told = status.get_details_error_info();
+    let told = told.and_then(|info| info.metadata.get(HTTP_STATUS)?.parse().ok());
+    Some(told.unwrap_or(match status.code() {
         Code::Ok => 200,
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
         Code::Unauthenticated => 401,
         Code::PermissionDenied => 403,
-        Code::NotFound => 404,
+        Code::NotFound | Code::Unimplemented => 404,
         Code::AlreadyExists | Code::Aborted => 409,
         Code::ResourceExhausted => 429,
         Code::Cancelled => 499,
         Code::Unknown | Code::Internal | Code::DataLoss => 500,
-        Code::Unimplemented => 501,
         Code::Unavailable => 503,
         Code::DeadlineExceeded => 504,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -179,21 +187,24 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_counted_by_the_status_of_http_that_says_the_same() {
-        let counted = |failure: &Failure| {
-            let answer = status(failure, RequestId::next()).into_http::<()>();
-            http_status(answer.headers())
-        };
-        for (failure, expected) in [
-            (Failure::MissingToken, 401),
-            (Failure::RateLimited(1), 429),
-            (Failure::TimedOut, 504),
-            (Failure::Overloaded, 503),
-            (Failure::ItemNotFound, 404),
-            (Failure::Internal, 500),
+    fn failures_are_counted_by_the_status_that_they_have_in_http() {
+        let counted = |status: Status| http_status(status.into_http::<()>().extensions());
+        for failure in [
+            Failure::MissingToken,
+            Failure::BodyTooLarge,
+            Failure::RateLimited(1),
+            Failure::TimedOut,
+            Failure::Overloaded,
+            Failure::PathNotFound,
+            // Both are ABORTED.
+            Failure::KeyInFlight,
+            Failure::TooManyConflicts,
         ] {
-            assert_eq!(counted(&failure), Some(expected), "{failure:?}");
+            let told = counted(status(&failure, RequestId::next()));
+            assert_eq!(told, Some(failure.status()), "{failure:?}");
         }
-        assert_eq!(http_status(&HeaderMap::new()), None);
+        assert_eq!(counted(Status::internal("not decoded")), Some(500));
+        assert_eq!(counted(Status::unimplemented("no such method")), Some(404));
+        assert_eq!(http_status(&Extensions::new()), None);
     }
 }

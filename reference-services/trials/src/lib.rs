@@ -116,14 +116,22 @@ pub async fn conforms(program: &str) {
 /// What of [`conformance`] is asked in gRPC, of a service that speaks it on the same port.
 pub async fn conforms_in_grpc(program: &str) {
     let ground = Ground::new(program, Durability::Test).await;
-    let (subject, lease) = ground.subject().await;
-    let failed = conformance::check_grpc(subject).await;
-    ground.release(lease).await;
+    let mut failed = Vec::new();
+    for profile in ["idiomatic", "tuned"] {
+        let (mut subject, lease) = ground.subject().await;
+        subject.environment.push(("PROFILE", profile));
+        let cases = match profile {
+            "tuned" => conformance::check_grpc_tuned(subject).await,
+            _ => conformance::check_grpc(subject).await,
+        };
+        failed.extend(cases.into_iter().map(|case| format!("{profile}: {case}")));
+        ground.release(lease).await;
+    }
     ground.stop().await;
     assert_eq!(failed, [""; 0]);
 }
 
-/// Every layer refuses rightly in REST and in gRPC: of [`conforms_in_grpc`] this alone.
+/// Every layer refuses rightly in REST and in gRPC, which one running service is asked.
 pub async fn rejections(program: &str) {
     let ground = Ground::new(program, Durability::Test).await;
     let (subject, lease) = ground.subject().await;

@@ -26,7 +26,7 @@ pub(super) async fn shares_its_port_with_rest(world: &World) {
         .is_error(404, "path_not_found");
     let json = "application/json".to_owned();
     assert_eq!(
-        client.http("GET", "/nothing/There", &[]).await,
+        client.plain("GET", "/nothing/There", &[]).await,
         (404, json.clone())
     );
     for path in [
@@ -50,7 +50,7 @@ pub(super) async fn shares_its_port_with_rest(world: &World) {
         &[("content-type", "application/grpc-web")],
     ] {
         assert_eq!(
-            client.http("POST", transfer, headers).await,
+            client.plain("POST", transfer, headers).await,
             (415, json.clone())
         );
     }
@@ -67,18 +67,13 @@ pub(super) async fn shares_its_port_with_rest(world: &World) {
         .is_error_with(405, "method_not_allowed", &allow);
     // And REST is spoken over HTTP/2, by prior knowledge, as it is over HTTP/1.1.
     assert_eq!(
-        client.http("GET", "/v1/json", &[]).await,
+        client.plain("GET", "/v1/json", &[]).await,
         (200, json.clone())
     );
-    assert_eq!(client.http("GET", "/v1/accounts/x", &[]).await, (400, json));
-    // Whoever only begins like HTTP/2 is let go.
-    let mut stream = TcpStream::connect(&service.address).await.unwrap();
-    let half = b"PRI * HTTP/2.0\r\n\r\nnot the rest of it\r\n";
-    stream.write_all(half).await.unwrap();
-    let mut said = Vec::new();
-    let end = timeout(Duration::from_secs(10), stream.read_to_end(&mut said));
-    // Closed or reset: both are an end.
-    assert!(end.await.is_ok(), "the connection stays open");
+    assert_eq!(
+        client.plain("GET", "/v1/accounts/x", &[]).await,
+        (400, json)
+    );
 }
 
 async fn health(client: &Client, service: &str) -> Result<ServingStatus, Code> {
@@ -175,6 +170,8 @@ pub(super) async fn reflection_tells_of_every_service(world: &World) {
 
 pub(super) async fn calls_are_counted_and_logged_by_method(world: &World) {
     let environment = [
+        // No copy of an item expires meanwhile.
+        ("CACHE_TTL_SECONDS", "60"),
         ("METRICS_PORT", "0"),
         ("LAYERS", "trace"),
         ("RUST_LOG", "info"),
@@ -222,10 +219,19 @@ pub(super) async fn those_who_watch_do_not_hold_up_the_end(world: &World) {
     };
     let mut changes = client.watch(request).await.unwrap().into_inner();
     changes.message().await.unwrap().unwrap();
+    // Nor do those who may ask another question.
+    let mut client =
+        v1::server_reflection_client::ServerReflectionClient::new(Client::of(&service).await.0);
+    let open = tonic::codegen::tokio_stream::pending();
+    let asked = client.server_reflection_info(open);
+    let mut questions = asked.await.unwrap().into_inner();
     let start = Instant::now();
     service.signal(Signal::TERM);
-    // The stream ends in order, and then the process does.
+    // The last word is that it is over. The stream ends in order, and then the process does.
+    let last = changes.message().await.unwrap().unwrap();
+    assert_eq!(last.status(), ServingStatus::NotServing);
     assert!(changes.message().await.unwrap().is_none());
+    assert!(questions.message().await.unwrap().is_none());
     assert_eq!(service.ended().await.code(), Some(0));
     let took = start.elapsed();
     assert!(took < Duration::from_secs(5), "it took {took:?} to stop");
@@ -247,5 +253,61 @@ pub(super) async fn is_spoken_over_tls(world: &World) {
     let answer = health.check(request).await.unwrap().into_inner();
     assert_eq!(answer.status(), ServingStatus::Serving);
     let json = (200, "application/json".to_owned());
-    assert_eq!(client.http("GET", "/v1/json", &[]).await, json);
+    assert_eq!(client.plain("GET", "/v1/json", &[]).await, json);
+}
+
+pub(super) async fn goes_over_the_wire_as_the_protos_say(world: &World) {
+    let mut client = Client::of(&world.service).await;
+    let grpc = [("content-type", "application/grpc"), ("te", "trailers")];
+    // A byte that says that nothing is compressed, four of length, and the fields by their numbers.
+    let item = b"\0\0\0\0\x03\x08\xd1\x02";
+    let answer = client
+        .http("POST", "/tailmark.v1.Catalog/GetItem", &grpc, item)
+        .await;
+    let fields = b"\x08\xd1\x02\x12\x08Item 337\x18\x12\x20\xb9\x0a\x28\x01";
+    assert_eq!(
+        answer.body()[..5],
+        [0, 0, 0, 0, fields.len().try_into().unwrap()]
+    );
+    assert_eq!(answer.body()[5..], *fields);
+
+    let order = b"\0\0\0\0\x0c\x08\x2b\x10\xb3\x27\x18\x01\x22\x03EUR";
+    let key = [&grpc[..], &[("idempotency-key", "byte-by-byte")]].concat();
+    let answer = client
+        .http("POST", "/tailmark.v1.Ledger/Transfer", &key, order)
+        .await;
+    let fields = b"\x10\x2b\x18\xb3\x27\x20\x01\x2a\x03EUR\x30\x01";
+    assert_eq!(
+        answer.body()[5],
+        0x08,
+        "the number of the transfer is first"
+    );
+    assert!(answer.body().ends_with(fields), "{:x?}", answer.body());
+}
+
+/// Hyper itself would wait for the rest for ever, and the end of the service for it.
+pub(super) async fn those_who_stop_within_the_preface_are_let_go(world: &World) {
+    let service = Service::start(&world.subject, &[]).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let wrong = b"PRI * HTTP/2.0\r\n\r\nnot the rest of it\r\n";
+    let connect = async |first: &[u8]| {
+        let mut stream = TcpStream::connect(&service.address).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        stream
+    };
+    let closes = async |first: &[u8]| {
+        let mut stream = connect(first).await;
+        let mut said = Vec::new();
+        let end = timeout(Duration::from_secs(20), stream.read_to_end(&mut said));
+        // Closed or reset: both are an end.
+        assert!(end.await.is_ok(), "{first:?}: the connection stays open");
+    };
+    tokio::join!(closes(wrong), closes(&preface[..4]), closes(&preface[..20]));
+    let held = [connect(&preface[..4]).await, connect(&preface[..20]).await];
+    let start = Instant::now();
+    service.signal(Signal::TERM);
+    assert_eq!(service.ended().await.code(), Some(0));
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(5), "it took {took:?} to stop");
+    drop(held);
 }

@@ -223,15 +223,25 @@ async fn rate_limit(caller: &Caller<'_>) {
     }
 }
 
+/// Of what is announced as too long nothing is read, and nobody is asked whether there is a place for it.
 async fn body_limit(caller: &Caller<'_>) {
     let authorization = bearer("user-4", "items");
-    let long = "E".repeat(300 * 1_024);
-    let request = caller.service.request("POST", "/v1/transfers");
+    let long = " ".repeat(300 * 1_024);
+    let request = caller.service.request("GET", "/v1/items/0");
     let request = request.header("authorization", &authorization);
     of_rest(&request.json(&long).send().await).is(413, "body_too_large");
-    let metadata = [("authorization", authorization.as_str())];
-    let status = caller.client.transfer(transfer(&long), &metadata).await;
-    of_grpc(&status.unwrap_err()).is(8, "body_too_large");
+
+    let length = long.len().to_string();
+    let headers = [
+        ("content-type", "application/grpc"),
+        ("content-length", length.as_str()),
+        ("authorization", authorization.as_str()),
+    ];
+    let path = "/tailmark.v1.Nothing/There";
+    let mut client = caller.client.clone();
+    let answer = client.http("POST", path, &headers, long.as_bytes()).await;
+    let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+    of_grpc(&status).is(8, "body_too_large");
 }
 
 /// A request that waits for a key has the only place, and is broken off while it waits.
@@ -262,7 +272,9 @@ async fn shedding_and_timeout(caller: &Caller<'_>, world: &World) {
             assert_eq!(waited.retry, None);
             timed_out[language] = true;
         } else {
-            assert_eq!(waited.code, "key_in_flight", "{waited:?}");
+            // It came after those who ask, or waited longer for a processor than for its key.
+            let not_met = ["key_in_flight", "overloaded"];
+            assert!(not_met.contains(&waited.code.as_str()), "{waited:?}");
         }
         if rest.code == "overloaded" && grpc.code == "overloaded" {
             rest.is(503, "overloaded");

@@ -7,9 +7,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// A certificate of `localhost` that signs itself, and its key.
@@ -83,7 +85,8 @@ pub(super) async fn serves_those_who_trust_its_certificate(world: &World) {
     stream.write_all(plain.as_bytes()).await.unwrap();
     let mut said = Vec::new();
     // The connection is closed, or reset: both are an end.
-    let _ = stream.read_to_end(&mut said).await;
+    let end = timeout(Duration::from_secs(20), stream.read_to_end(&mut said));
+    assert!(end.await.is_ok(), "the connection stays open");
     assert!(!said.starts_with(b"HTTP/"), "{said:?}");
     // Its own health check knows the certificate, and no other.
     let port = service.address.rsplit(':').next().unwrap();
