@@ -135,7 +135,9 @@ impl Error {
         self.sqlstate() == Some(LOCK_NOT_AVAILABLE)
     }
 
-    fn sqlstate(&self) -> Option<&str> {
+    /// What `PostgreSQL` said, where it was `PostgreSQL` that said no.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Unavailable(error) | Self::Statement(error) => error.sqlstate.as_deref(),
             _ => None,
