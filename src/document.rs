@@ -1,7 +1,7 @@
 //! A YAML file as a tree of nodes that know where they stand, and the walk that turns it into checked values. A tree can
 //! be written as YAML again.
 //!
-//! Files are read strictly: YAML 1.2's core schema, one document, no tags, no merge keys, no key twice. A walk
+//! Files are read strictly: YAML 1.2's core schema and merge keys, one document, no tags, no key twice. A walk
 //! collects every problem of a file instead of stopping at the first, and none of them without its place.
 
 mod problem;

@@ -4,10 +4,14 @@ use std::error::Error;
 use std::fs;
 
 /// What a record of a measurement should name.
-const NAMED: [&str; 8] = [
+const NAMED: [&str; 12] = [
     "actix-http",
     "actix-web",
     "axum",
+    "bb8",
+    "deadpool",
+    "diesel",
+    "diesel-async",
     "hyper",
     "mimalloc",
     "redis",

@@ -22,6 +22,10 @@ const MAX_NODES: usize = 100_000;
 /// How much text a tree may hold once its aliases are expanded, in bytes, for the same reason.
 const MAX_EXPANDED: usize = 8 * MAX_BYTES;
 
+/// The key whose value is not an entry, but adds entries (<https://yaml.org/type/merge.html>). It is no part of YAML 1.2, but
+/// of what people write.
+const MERGE: &str = "<<";
+
 /// `bytes` as text, if there are not too many of them.
 pub(super) fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Problems> {
     if bytes.len() > MAX_BYTES {
@@ -191,6 +195,7 @@ impl<'t> Builder<'t> {
         check_depth(depth + 1, place)?;
         let mut entries = Vec::new();
         let mut seen = HashSet::new();
+        let mut merged = None;
         while let Some((event, span)) = self.next()? {
             if event == Event::MappingEnd {
                 break;
@@ -203,7 +208,15 @@ impl<'t> Builder<'t> {
             let Some((event, span)) = self.next()? else {
                 break;
             };
-            entries.push((key, self.node(event, span, depth + 1)?));
+            let value = self.node(event, span, depth + 1)?;
+            if key.text == MERGE {
+                merged = Some((entries.len(), value));
+            } else {
+                entries.push((key, value));
+            }
+        }
+        if let Some((at, value)) = merged {
+            entries.splice(at..at, merge(value, seen)?);
         }
         Ok(Kind::Map(entries))
     }
@@ -238,13 +251,29 @@ fn check_key(key: &Node) -> Result<(), Finding> {
         Kind::Seq(_) | Kind::Map(_) => {
             stop(key.place, format!("a key is text, not {}", key.kind.noun()))
         }
-        Kind::Str if key.text == "<<" => {
-            let hint = "repeat the keys, or let an alias stand for the whole value";
-            let message = "merge keys (`<<`) are not supported";
-            Err(Finding::new(key.place, message, Some(hint)))
-        }
         _ => Ok(()),
     }
+}
+
+/// What the key [`MERGE`] with this `value` adds to a map whose own keys are `taken`: all entries of one map, or of a list of
+/// maps, the first of which wins.
+fn merge(value: Node, mut taken: HashSet<String>) -> Result<Vec<(Node, Node)>, Finding> {
+    let maps = match value.kind {
+        Kind::Seq(maps) => maps,
+        _ => vec![value],
+    };
+    let mut entries = Vec::new();
+    for map in maps {
+        let Kind::Map(more) = map.kind else {
+            let found = map.kind.noun();
+            let message = format!("`{MERGE}` takes a map or a list of maps, not {found}");
+            let hint = "let an alias stand there: `<<: *name`";
+            return Err(Finding::new(map.place, &message, Some(hint)));
+        };
+        let more = more.into_iter();
+        entries.extend(more.filter(|(key, _)| taken.insert(key.text.clone())));
+    }
+    Ok(entries)
 }
 
 fn check_depth(depth: usize, place: Place) -> Result<(), Finding> {
@@ -372,6 +401,16 @@ mod tests {
             (
                 "x: &a {k: [1]}\ny: *a",
                 "{x={k=[1@1:12]@1:11}@1:7 y={k=[1@1:12]@1:11}@2:4}@1:1",
+            ),
+            // A map's own keys win, wherever they stand; of a list, the first map that has a key.
+            (
+                "x: &a {k: 1, l: 2}\ny: {l: 3, <<: *a, m: 4}",
+                "{x={k=1@1:11 l=2@1:17}@1:7 y={l=3@2:8 k=1@1:11 m=4@2:22}@2:4}@1:1",
+            ),
+            ("<<: [{k: 1}, {k: 2, l: 3}]", "{k=1@1:10 l=3@1:24}@1:1"),
+            (
+                "x: &a {k: 1}\ny: &b {<<: *a, l: 2}\nz: {<<: *b}",
+                "{x={k=1@1:11}@1:7 y={k=1@1:11 l=2@2:19}@2:7 z={k=1@1:11 l=2@2:19}@3:4}@1:1",
             ),
         ] {
             let root = parse(text).unwrap();

@@ -96,6 +96,26 @@ pub async fn check_rejections(subject: Subject) -> Vec<&'static str> {
     check_these(subject, cases::REJECTIONS.iter()).await
 }
 
+/// [`check`] with the cases alone that the library which speaks to `PostgreSQL` could break.
+pub async fn check_database(subject: Subject) -> Vec<&'static str> {
+    let some = [
+        "basics::probes_answer",
+        "accounts::",
+        "items::",
+        "transfers::",
+        "events::",
+        "pools::",
+        "outages::postgresql",
+        "operation::metrics",
+        "process::",
+    ];
+    check_some(subject, |name| {
+        some.iter().any(|start| name.starts_with(start))
+            && name != "process::silent_connections_are_closed"
+    })
+    .await
+}
+
 async fn check_some(subject: Subject, chosen: impl Fn(&str) -> bool) -> Vec<&'static str> {
     check_these(subject, cases::ALL.iter().filter(|(name, _)| chosen(name))).await
 }

@@ -27,6 +27,9 @@ Environment: DATABASE_URL, REDIS_URL; PORT [8080], HOST [127.0.0.1], RUST_LOG [w
   TLS_CERT, TLS_KEY                files in the PEM format: everything is served over TLS
   POSTGRES_CONNECTIONS [16]        over all workers
   POSTGRES_ACQUIRE_MS [1000]       how long a request waits for one of them; then 503
+  STORE sqlx|diesel [sqlx]         the library that speaks to PostgreSQL
+  DIESEL_POOL deadpool|bb8 [deadpool]
+                                   its pool, where it is Diesel
   TX_MODE lock|serializable [lock] how transfers are kept apart
   REDIS_ACCESS manager|deadpool|bb8 [manager]
                                    one connection for all requests of a worker, or a pool

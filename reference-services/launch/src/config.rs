@@ -39,6 +39,10 @@ pub(crate) struct Config {
     layers: &'static str,
     log_format: &'static str,
     metrics: bool,
+    /// The library that speaks to `PostgreSQL`.
+    store: &'static str,
+    /// Whose pool its connections are in.
+    postgres_pool: &'static str,
     tx_mode: &'static str,
     redis_access: &'static str,
     redis_timeout_ms: u128,
@@ -140,6 +144,8 @@ impl Config {
             layers: plan.layers.as_str(),
             log_format: log.as_str(),
             metrics: plan.metrics_port.is_some(),
+            store: settings.database().library(),
+            postgres_pool: settings.database().pool_library(),
             tx_mode: settings.tx_mode().as_str(),
             redis_access: settings.redis_access().as_str(),
             redis_timeout_ms: settings.redis_timeout().as_millis(),

@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod healthcheck;
 mod options;
+mod stores;
 mod tls;
 
 pub use config::Service;
@@ -205,7 +206,7 @@ impl Plan {
         Ok(Self {
             address,
             workers: available_parallelism()?,
-            settings: Settings::from_env()?,
+            settings: stores::from_env()?,
             upstream: Upstream::from_env()?,
             policy: Policy::new(&rules),
             rules,

@@ -1,8 +1,13 @@
-//! What can go wrong in the stores, and what a client is told of it.
+//! What can go wrong in the stores, and what a client is told of it. `PostgreSQL`'s word is its SQLSTATE, whichever library
+//! brings it.
 
 use contract::Failure;
 use contract::setting::SettingError;
+use std::borrow::Cow;
 use tokio::time::error::Elapsed;
+
+/// The SQLSTATE of a row or key that another transaction held for longer than the lock time-out.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// An outcome of a store call that is not a success.
 #[derive(Debug, thiserror::Error)]
@@ -10,15 +15,21 @@ pub enum Error {
     /// The stores did their work, and the answer to the client is no.
     #[error(transparent)]
     Refused(#[from] Failure),
-    /// `PostgreSQL` could not be reached, had no connection to spare, or gave up waiting.
+    /// No connection to `PostgreSQL` was free, or could be opened, in time.
+    #[error("no connection to postgresql was had in time")]
+    NoConnection,
+    /// `PostgreSQL` could not be reached, has no room, or gave up waiting.
     #[error("postgresql is not available: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] DatabaseError),
     /// `PostgreSQL` was silent for longer than a request may take.
     #[error("postgresql did not answer within the time of a request")]
     Silent(#[from] Elapsed),
     /// A statement failed for a reason that has no answer in the contract.
     #[error("a statement failed: {0}")]
-    Statement(#[source] sqlx::Error),
+    Statement(#[source] DatabaseError),
+    /// An account that the seed makes is not there.
+    #[error("the database was not seeded")]
+    NotSeeded,
     /// Redis did not answer, where its answer was required.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -29,6 +40,16 @@ pub enum Error {
     #[error("{0}")]
     Settings(String),
 }
+
+/// What the library that speaks to `PostgreSQL` says, and the SQLSTATE where it was `PostgreSQL` that said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct DatabaseError {
+    sqlstate: Option<String>,
+    cause: Cause,
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Redis failed, could not be given an item, or was slower than `REDIS_TIMEOUT_MS`.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +74,53 @@ impl Error {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Refused(failure) => failure.clone(),
-            Self::Unavailable(_) | Self::Silent(_) | Self::Cache(_) => Failure::Unavailable,
-            Self::Statement(_) | Self::StoredAnswer(_) | Self::Settings(_) => Failure::Internal,
+            Self::NoConnection | Self::Unavailable(_) | Self::Silent(_) | Self::Cache(_) => {
+                Failure::Unavailable
+            }
+            Self::Statement(_) | Self::NotSeeded | Self::StoredAnswer(_) | Self::Settings(_) => {
+                Failure::Internal
+            }
         }
+    }
+
+    /// `PostgreSQL` said no, with this SQLSTATE.
+    pub fn of_postgresql(sqlstate: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        let (sqlstate, cause) = (sqlstate.into(), cause.into());
+        // Classes 08, connection; 53, out of resources; 57P, shutting down or starting; and a lock not had in time.
+        // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+        let away = ["08", "53", "57P"]
+            .iter()
+            .any(|class| sqlstate.starts_with(class))
+            || sqlstate == LOCK_NOT_AVAILABLE;
+        let sqlstate = Some(sqlstate);
+        let error = DatabaseError { sqlstate, cause };
+        if away {
+            Self::Unavailable(error)
+        } else {
+            Self::Statement(error)
+        }
+    }
+
+    /// A connection could not be opened, or broke before the answer had come.
+    pub fn of_connection(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(DatabaseError {
+            sqlstate: None,
+            cause: cause.into(),
+        })
+    }
+
+    /// The library could not ask, or did not understand the answer.
+    pub fn of_library(cause: impl Into<Cause>) -> Self {
+        Self::Statement(DatabaseError {
+            sqlstate: None,
+            cause: cause.into(),
+        })
     }
 
     /// Whether the same transaction may well succeed when it is tried again: `PostgreSQL` broke it off because of
     /// another one (40001, serialization failure; 40P01, deadlock).
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self.sqlstate().as_deref(), Some("40001" | "40P01"))
+        matches!(self.sqlstate(), Some("40001" | "40P01"))
     }
 
     /// Whether the rows of the statement are what is wrong with it (class 22, data that make no sense; 23, a constraint),
@@ -71,18 +130,18 @@ impl Error {
         code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
     }
 
-    /// Whether a row or key was held by another transaction for longer than we wait (55P03).
+    /// Whether a row or key was held by another transaction for longer than we wait.
     pub(crate) fn is_lock_timeout(&self) -> bool {
-        self.sqlstate().as_deref() == Some("55P03")
+        self.sqlstate() == Some(LOCK_NOT_AVAILABLE)
     }
 
-    fn sqlstate(&self) -> Option<String> {
-        let (Self::Unavailable(sqlx::Error::Database(error))
-        | Self::Statement(sqlx::Error::Database(error))) = self
-        else {
-            return None;
-        };
-        error.code().map(Into::into)
+    /// What `PostgreSQL` said, where it was `PostgreSQL` that said no.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(error) | Self::Statement(error) => error.sqlstate.as_deref(),
+            _ => None,
+        }
     }
 }
 
@@ -94,26 +153,47 @@ impl From<SettingError> for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        if is_outage(&error) {
-            Self::Unavailable(error)
-        } else {
-            Self::Statement(error)
+        match &error {
+            sqlx::Error::Database(said) => match said.code().map(Cow::into_owned) {
+                Some(sqlstate) => Self::of_postgresql(sqlstate, error),
+                None => Self::of_library(error),
+            },
+            sqlx::Error::PoolTimedOut => Self::NoConnection,
+            sqlx::Error::PoolClosed | sqlx::Error::Io(_) => Self::of_connection(error),
+            _ => Self::of_library(error),
         }
     }
 }
 
-/// Whether the database is away or overloaded, rather than the statement wrong.
-fn is_outage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
-        // Classes 08, connection; 53, out of resources; 57P, shutting down or starting; and a lock not had in time.
-        // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("08")
-                || code.starts_with("53")
-                || code.starts_with("57P")
-                || code == "55P03"
-        }),
-        _ => false,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlstate_says_what_is_done_about_it() {
+        // Whether it is a conflict, impossible, or a lock not had in time.
+        for (sqlstate, failure, asked) in [
+            ("40001", Failure::Internal, [true, false, false]),
+            ("40P01", Failure::Internal, [true, false, false]),
+            ("22P02", Failure::Internal, [false, true, false]),
+            ("23514", Failure::Internal, [false, true, false]),
+            ("55P03", Failure::Unavailable, [false, false, true]),
+            ("08006", Failure::Unavailable, [false; 3]),
+            ("53300", Failure::Unavailable, [false; 3]),
+            ("57P01", Failure::Unavailable, [false; 3]),
+            ("57014", Failure::Internal, [false; 3]),
+            ("42703", Failure::Internal, [false; 3]),
+        ] {
+            let error = Error::of_postgresql(sqlstate, "words");
+            let found = [
+                error.is_conflict(),
+                error.is_impossible(),
+                error.is_lock_timeout(),
+            ];
+            assert_eq!((error.failure(), found), (failure, asked), "{sqlstate}");
+        }
+        let lost = Error::of_connection("reset");
+        assert_eq!(lost.failure(), Failure::Unavailable);
+        assert!(!lost.is_conflict() && !lost.is_impossible());
     }
 }

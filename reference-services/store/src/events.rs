@@ -8,11 +8,10 @@
 //! it succeeds, whatever the reason, unless `PostgreSQL` says that the rows themselves are impossible: then each of its
 //! requests is tried alone, and those that are impossible are dropped.
 
-use crate::{Error, Settings, Store, postgres};
-use contract::event::{Ack, Event, NewEvents};
+use crate::database::{Connection, Database, EventColumns};
+use crate::{Error, Settings, Store};
+use contract::event::{Ack, NewEvents};
 use contract::{Failure, limit};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -113,7 +112,7 @@ impl EventQueue {
             patience: settings.request_timeout(),
         };
         let table = Table {
-            options: postgres::options(settings),
+            database: Arc::clone(&settings.database),
             connect_timeout: settings.acquire_timeout,
             statement_timeout: settings.request_timeout(),
             connection: None,
@@ -285,12 +284,11 @@ impl Backlog {
 }
 
 /// The table of events, over one connection.
-#[derive(Debug)]
 struct Table {
-    options: PgConnectOptions,
+    database: Arc<dyn Database>,
     connect_timeout: Duration,
     statement_timeout: Duration,
-    connection: Option<PgConnection>,
+    connection: Option<Box<dyn Connection>>,
     /// Tells this process from others that write into the table; known once it was connected.
     writer: Option<i64>,
 }
@@ -304,18 +302,15 @@ impl Table {
         }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => {
-                let connect = PgConnection::connect_with(&self.options);
-                timeout(self.connect_timeout, connect).await??
-            }
+            None => timeout(self.connect_timeout, self.database.connect()).await??,
         };
         let statements = async {
             let writer = match self.writer {
                 Some(writer) => writer,
-                None => writer_number(&mut connection).await?,
+                None => connection.writer_number().await?,
             };
             self.writer = Some(writer);
-            insert(&mut connection, writer, entries).await
+            connection.insert_events(writer, &columns(entries)).await
         };
         let outcome = timeout(self.statement_timeout, statements).await?;
         // One that failed is not used again: what state it is in is not known.
@@ -326,58 +321,20 @@ impl Table {
     }
 }
 
-async fn writer_number(connection: &mut PgConnection) -> Result<i64, Error> {
-    let query = sqlx::query_scalar!(r#"SELECT nextval('event_writers') AS "writer!""#);
-    Ok(query.fetch_one(connection).await?)
-}
-
-/// One event, and where it came from.
-struct Row<'e> {
-    batch: i64,
-    position: i32,
-    size: i32,
-    event: &'e Event,
-}
-
-fn rows(entry: &Entry) -> impl Iterator<Item = Row<'_>> {
-    let events = entry.events.as_slice();
-    // Both are at most [`limit::EVENTS`].
-    let size = i32::try_from(events.len()).unwrap_or(i32::MAX);
-    (0..).zip(events).map(move |(position, event)| Row {
-        batch: entry.batch,
-        position,
-        size,
-        event,
-    })
-}
-
-async fn insert(
-    connection: &mut PgConnection,
-    writer: i64,
-    entries: &[Entry],
-) -> Result<(), Error> {
-    let rows: Vec<Row<'_>> = entries.iter().flat_map(rows).collect();
-    let batches: Vec<i64> = rows.iter().map(|row| row.batch).collect();
-    let positions: Vec<i32> = rows.iter().map(|row| row.position).collect();
-    let sizes: Vec<i32> = rows.iter().map(|row| row.size).collect();
-    let devices: Vec<String> = rows.iter().map(|row| row.event.device.clone()).collect();
-    let times: Vec<i64> = rows.iter().map(|row| row.event.at).collect();
-    let values: Vec<f64> = rows.iter().map(|row| row.event.value).collect();
-    sqlx::query!(
-        "INSERT INTO events (writer, batch, position, size, device, at_ms, value) \
-         SELECT $1::bigint, rows.* \
-         FROM UNNEST($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::double precision[]) \
-             AS rows \
-         ON CONFLICT DO NOTHING",
-        writer,
-        &batches[..],
-        &positions[..],
-        &sizes[..],
-        &devices[..],
-        &times[..],
-        &values[..],
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+fn columns(entries: &[Entry]) -> EventColumns {
+    let mut columns = EventColumns::default();
+    for entry in entries {
+        let events = entry.events.as_slice();
+        // Both are at most [`limit::EVENTS`].
+        let size = i32::try_from(events.len()).unwrap_or(i32::MAX);
+        for (position, event) in (0..).zip(events) {
+            columns.batches.push(entry.batch);
+            columns.positions.push(position);
+            columns.sizes.push(size);
+            columns.devices.push(event.device.clone());
+            columns.times.push(event.at);
+            columns.values.push(event.value);
+        }
+    }
+    columns
 }

@@ -19,18 +19,11 @@ impl Store {
     /// # Errors
     /// What kept `PostgreSQL` from answering.
     pub async fn items(&self, page: &ItemPage) -> Result<Items, Error> {
-        // One row more than asked for tells whether there is another page.
-        let query = sqlx::query_as!(
-            Item,
-            "SELECT id, name, category, price_minor, version FROM items \
-             WHERE category = $1 AND id > $2 ORDER BY id LIMIT $3",
-            page.category,
-            page.after,
-            page.limit + 1,
-        );
         let items = async {
             let mut connection = self.pool.connection().await?;
-            Ok(query.fetch_all(&mut *connection).await?)
+            // One row more than asked for tells whether there is another page.
+            let limit = page.limit + 1;
+            connection.items(page.category, page.after, limit).await
         };
         let mut items = self.pool.bounded(items).await?;
         let asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
@@ -62,14 +55,9 @@ impl Store {
                 CacheOutcome::Bypass
             }
         };
-        let query = sqlx::query_as!(
-            Item,
-            "SELECT id, name, category, price_minor, version FROM items WHERE id = $1",
-            id
-        );
         let item = async {
             let mut connection = self.pool.connection().await?;
-            Ok(query.fetch_optional(&mut *connection).await?)
+            connection.item(id).await
         };
         let item = self.pool.bounded(item).await?;
         let item = item.ok_or(Failure::ItemNotFound)?;
@@ -109,28 +97,11 @@ impl Store {
         update: &ItemUpdate,
     ) -> Result<Item, Error> {
         let mut connection = self.pool.connection().await?;
-        let changed = sqlx::query_as!(
-            Item,
-            "UPDATE items SET name = $2, category = $3, price_minor = $4, version = version + 1 \
-             WHERE id = $1 AND ($5::bigint[] IS NULL OR version = ANY ($5)) \
-             RETURNING id, name, category, price_minor, version",
-            id,
-            update.name,
-            update.category,
-            update.price_minor,
-            if_match.versions() as Option<&[i64]>,
-        )
-        .fetch_optional(&mut *connection)
-        .await?;
-        if let Some(item) = changed {
+        let versions = if_match.versions();
+        if let Some(item) = connection.update_item(id, versions, update).await? {
             return Ok(item);
         }
-        let exists = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM items WHERE id = $1) AS "exists!""#,
-            id
-        )
-        .fetch_one(&mut *connection)
-        .await?;
+        let exists = connection.has_item(id).await?;
         Err(if exists {
             Failure::VersionMismatch
         } else {

@@ -1,12 +1,15 @@
 //! What the reference services keep: all their SQL and all their Redis, behind one [`Store`].
 //!
-//! Both services call the same functions, so that a comparison of them measures their frameworks. Queries are checked
-//! against the migrations at compile time (`.sqlx` holds what was learnt; `scripts/sqlx-check` keeps it fresh). Every
-//! wait has a bound: see [`settings`].
+//! Both services call the same functions, so that a comparison of them measures their frameworks. The library that
+//! speaks to `PostgreSQL` can be chosen, so that a comparison measures that one: `SQLx` here, Diesel in `store-diesel`; both
+//! say the statements of [`database`] in their own words, and share all else. `SQLx`'s are checked against the migrations at
+//! compile time (`.sqlx` holds what was learnt; `scripts/sqlx-check` keeps it fresh). Every wait has a bound: see
+//! [`settings`].
 
 mod accounts;
 pub mod audit;
 mod cache;
+pub mod database;
 mod error;
 pub mod events;
 mod items;
@@ -16,8 +19,9 @@ pub mod seed;
 pub mod settings;
 mod transfers;
 mod waits;
+mod with_sqlx;
 
-pub use error::Error;
+pub use error::{CacheError, DatabaseError, Error};
 pub use events::{EventQueue, EventWriter};
 pub use items::Found;
 pub use settings::{RedisAccess, Settings, Share, TxMode};
@@ -64,8 +68,7 @@ impl Store {
     pub async fn ready(&self) -> Result<(), Error> {
         let alive = async {
             let mut connection = self.pool.connection().await?;
-            let query = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#);
-            Ok(query.fetch_one(&mut *connection).await?)
+            connection.ping().await
         };
         self.pool.bounded(alive).await?;
         Ok(self.cache.ping().await?)

@@ -1,10 +1,13 @@
 //! What a service is told about its stores, and the bound of every wait for them.
 
 use crate::Error;
+use crate::database::Database;
+use crate::with_sqlx::Sqlx;
 use contract::limit;
 use contract::setting::{number, text};
 use sqlx::postgres::PgConnectOptions;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Milliseconds that a request waits for a free `PostgreSQL` connection, or for a new one, if `POSTGRES_ACQUIRE_MS` does
@@ -98,7 +101,7 @@ impl RedisAccess {
 /// Where the stores are and how they are used.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub(crate) postgres: PgConnectOptions,
+    pub(crate) database: Arc<dyn Database>,
     pub(crate) postgres_connections: NonZeroU32,
     pub(crate) acquire_timeout: Duration,
     pub(crate) redis: redis::Client,
@@ -121,7 +124,8 @@ impl Settings {
     /// Reads `DATABASE_URL` and `REDIS_URL`, which are required; `TX_MODE` (`lock`, the default, or `serializable`),
     /// `REDIS_ACCESS` (`manager`, the default, `deadpool` or `bb8`), `CACHE_TTL_SECONDS` (1), `POSTGRES_CONNECTIONS`
     /// ([`POSTGRES_CONNECTIONS`]), `POSTGRES_ACQUIRE_MS` ([`ACQUIRE_MS`]), `REDIS_CONNECTIONS` ([`REDIS_CONNECTIONS`]),
-    /// `REDIS_TIMEOUT_MS` ([`REDIS_TIMEOUT_MS`]) and `EVENTS_QUEUE` ([`EVENTS_QUEUE`]).
+    /// `REDIS_TIMEOUT_MS` ([`REDIS_TIMEOUT_MS`]) and `EVENTS_QUEUE` ([`EVENTS_QUEUE`]). `PostgreSQL` is reached by `SQLx`;
+    /// [`Settings::over`] changes that.
     ///
     /// # Errors
     /// [`Error::Settings`] names the variable that is missing or makes no sense.
@@ -168,7 +172,7 @@ impl Settings {
     pub fn usual(database_url: &str, redis_url: &str) -> Result<Self, Error> {
         let connections = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         Ok(Self {
-            postgres: connect_options(database_url)?,
+            database: Arc::new(Sqlx::new(database_url)?),
             postgres_connections: connections(POSTGRES_CONNECTIONS),
             acquire_timeout: Duration::from_millis(ACQUIRE_MS),
             redis: redis::Client::open(redis_url)
@@ -180,6 +184,18 @@ impl Settings {
             tx_mode: TxMode::Lock,
             events_queue: EVENTS_QUEUE,
         })
+    }
+
+    /// The same, with `PostgreSQL` reached by another library than `SQLx`.
+    #[must_use]
+    pub fn over(self, database: Arc<dyn Database>) -> Self {
+        Self { database, ..self }
+    }
+
+    /// The database, and the library that reaches it.
+    #[must_use]
+    pub fn database(&self) -> &dyn Database {
+        &*self.database
     }
 
     /// How transfers are kept apart.
@@ -268,7 +284,10 @@ fn wait(name: &str, default: u64) -> Result<Duration, Error> {
 }
 
 /// What the variable `name` chooses of `choices`, or `default` if it is not set.
-fn choice<T: Copy>(name: &str, default: T, choices: &[(&str, T)]) -> Result<T, Error> {
+///
+/// # Errors
+/// [`Error::Settings`] says what can be chosen.
+pub fn choice<T: Copy>(name: &str, default: T, choices: &[(&str, T)]) -> Result<T, Error> {
     let Some(text) = text(name)? else {
         return Ok(default);
     };
@@ -287,7 +306,10 @@ pub(crate) fn connect_options(url: &str) -> Result<PgConnectOptions, Error> {
 }
 
 /// The variable `name`, which must be set.
-pub(crate) fn required(name: &str) -> Result<String, Error> {
+///
+/// # Errors
+/// [`Error::Settings`] if it is not.
+pub fn required(name: &str) -> Result<String, Error> {
     text(name)?.ok_or_else(|| Error::Settings(format!("{name} is not set")))
 }
 

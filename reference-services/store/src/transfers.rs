@@ -1,10 +1,12 @@
 //! Booking transfers, each once, and reading them back.
 
+use crate::database::{Connection, Work};
 use crate::settings::TRANSFER_ATTEMPTS;
 use crate::{Error, Store, TxMode};
+use async_trait::async_trait;
 use contract::Failure;
+use contract::account::Account;
 use contract::transfer::{IdempotencyKey, NewTransfer, Transfer, TransferId, TransferStatus};
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
 
 /// The pause before the second attempt is drawn from 0 to this, and the range doubles with each further one: long
@@ -60,65 +62,18 @@ impl Store {
         order: &NewTransfer,
     ) -> Result<Booking, Error> {
         let mut connection = self.pool.connection().await?;
-        let mut transaction = self.begin_transfer(&mut connection).await?;
-        if claim(&mut transaction, key, order).await? {
-            let balances = self.balances(&mut transaction, order).await?;
-            check(&balances, order)?;
-            let transfer = book(&mut transaction, key, order).await?;
-            transaction.commit().await?;
-            return Ok(Booking {
-                transfer,
-                replayed: false,
-            });
-        }
-        let transfer = answer(&mut transaction, key, order).await?;
-        transaction.commit().await?;
-        count_replay(&mut connection, key).await?;
-        Ok(Booking {
-            transfer,
-            replayed: true,
-        })
-    }
-
-    async fn begin_transfer<'c>(
-        &self,
-        connection: &'c mut PgConnection,
-    ) -> Result<Transaction<'c, Postgres>, Error> {
-        let begin = match self.tx_mode {
-            TxMode::Lock => "BEGIN ISOLATION LEVEL READ COMMITTED",
-            TxMode::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        let attempt = Attempt {
+            key,
+            order,
+            mode: self.tx_mode,
         };
-        Ok(connection.begin_with(begin).await?)
-    }
-
-    /// What both accounts hold. In lock mode nobody else can change it until the transaction ends: rows are locked in
-    /// ascending id, so that two opposite transfers cannot wait for each other.
-    async fn balances(
-        &self,
-        connection: &mut PgConnection,
-        order: &NewTransfer,
-    ) -> Result<Vec<Balance>, Error> {
-        let ids = [order.from, order.to];
-        Ok(match self.tx_mode {
-            TxMode::Lock => {
-                sqlx::query_as!(
-                    Balance,
-                    "SELECT id, balance_minor, currency FROM accounts WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
-                    &ids[..],
-                )
-                .fetch_all(connection)
-                .await?
-            }
-            TxMode::Serializable => {
-                sqlx::query_as!(
-                    Balance,
-                    "SELECT id, balance_minor, currency FROM accounts WHERE id = ANY ($1)",
-                    &ids[..],
-                )
-                .fetch_all(connection)
-                .await?
-            }
-        })
+        let booking = connection.transaction(self.tx_mode, &attempt).await?;
+        if booking.replayed {
+            // For the audit: clients cannot tell tailmark which of their 201s were replays. Not in the transaction that
+            // read the answer, where replays of one key would be in conflict in serializable mode.
+            connection.count_replay(key.as_str()).await?;
+        }
+        Ok(booking)
     }
 
     /// A transfer that was booked.
@@ -126,90 +81,91 @@ impl Store {
     /// # Errors
     /// [`Failure::TransferNotFound`], or what kept `PostgreSQL` from answering.
     pub async fn booked_transfer(&self, TransferId(id): TransferId) -> Result<Transfer, Error> {
-        let query = sqlx::query!(
-            "SELECT id, from_account, to_account, amount_minor, currency FROM transfers WHERE id = $1",
-            id
-        );
-        let row = async {
+        let transfer = async {
             let mut connection = self.pool.connection().await?;
-            Ok(query.fetch_optional(&mut *connection).await?)
+            connection.transfer(id).await
         };
-        let row = self.pool.bounded(row).await?;
-        let row = row.ok_or(Failure::TransferNotFound)?;
-        Ok(Transfer {
-            id: row.id,
-            from: row.from_account,
-            to: row.to_account,
-            amount_minor: row.amount_minor,
-            currency: row.currency,
-            status: TransferStatus::Booked,
+        let transfer = self.pool.bounded(transfer).await?;
+        Ok(transfer.ok_or(Failure::TransferNotFound)?)
+    }
+}
+
+/// What is done in a transaction for an order.
+struct Attempt<'a> {
+    key: &'a IdempotencyKey,
+    order: &'a NewTransfer,
+    mode: TxMode,
+}
+
+#[async_trait]
+impl Work for Attempt<'_> {
+    async fn run(&self, connection: &mut dyn Connection) -> Result<Booking, Error> {
+        let replayed = !self.claim(connection).await?;
+        let transfer = if replayed {
+            self.answer(connection).await?
+        } else {
+            // In lock mode nobody else can change them until the transaction ends: rows are locked in ascending id, so
+            // that two opposite transfers cannot wait for each other.
+            let ids = [self.order.from, self.order.to];
+            let balances = connection.balances(ids, self.mode).await?;
+            check(&balances, self.order)?;
+            self.book(connection).await?
+        };
+        Ok(Booking { transfer, replayed })
+    }
+}
+
+impl Attempt<'_> {
+    /// Takes the key for this order, unless it is taken.
+    async fn claim(&self, connection: &mut dyn Connection) -> Result<bool, Error> {
+        let fingerprint = self.order.fingerprint();
+        let claimed = connection.claim(self.key.as_str(), &fingerprint).await;
+        claimed.map_err(|error| {
+            if error.is_lock_timeout() {
+                Failure::KeyInFlight.into()
+            } else {
+                error
+            }
         })
     }
-}
 
-struct Balance {
-    id: i64,
-    balance_minor: i64,
-    currency: String,
-}
-
-/// Takes the key for this order. If another transaction holds it, waits for that one to end: on the unique index, for
-/// as long as the lock time-out allows.
-async fn claim(
-    connection: &mut PgConnection,
-    key: &IdempotencyKey,
-    order: &NewTransfer,
-) -> Result<bool, Error> {
-    let inserted = sqlx::query!(
-        "INSERT INTO idempotency_keys (key, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        key.as_str(),
-        order.fingerprint(),
-    )
-    .execute(connection)
-    .await
-    .map_err(Error::from)
-    .map_err(|error| {
-        if error.is_lock_timeout() {
-            Failure::KeyInFlight.into()
-        } else {
-            error
+    /// The answer that was given under this key.
+    async fn answer(&self, connection: &mut dyn Connection) -> Result<Transfer, Error> {
+        let stored = connection.answer(self.key.as_str()).await?;
+        if stored.fingerprint != self.order.fingerprint() {
+            return Err(Failure::KeyReused.into());
         }
-    })?;
-    Ok(inserted.rows_affected() == 1)
-}
-
-/// The answer that was given under this key.
-async fn answer(
-    connection: &mut PgConnection,
-    key: &IdempotencyKey,
-    order: &NewTransfer,
-) -> Result<Transfer, Error> {
-    let stored = sqlx::query!(
-        r#"SELECT fingerprint, response AS "response!" FROM idempotency_keys WHERE key = $1"#,
-        key.as_str(),
-    )
-    .fetch_one(connection)
-    .await?;
-    if stored.fingerprint != order.fingerprint() {
-        return Err(Failure::KeyReused.into());
+        serde_json::from_str(&stored.response).map_err(Error::StoredAnswer)
     }
-    serde_json::from_str(&stored.response).map_err(Error::StoredAnswer)
-}
 
-/// Counts an answer given again, for the audit: clients cannot tell tailmark which of their 201s were replays. Not in the
-/// transaction that read the answer, where replays of one key would be in conflict in serializable mode.
-async fn count_replay(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE idempotency_keys SET replays = replays + 1 WHERE key = $1",
-        key.as_str()
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    /// Moves the money, writes the transfer with its two ledger rows, and stores the answer under the key.
+    async fn book(&self, connection: &mut dyn Connection) -> Result<Transfer, Error> {
+        let (key, order) = (self.key.as_str(), self.order);
+        // In ascending id here too: in serializable mode these are the first to lock the rows.
+        let mut moves = [
+            (order.from, -order.amount_minor),
+            (order.to, order.amount_minor),
+        ];
+        moves.sort_unstable();
+        for (account, change) in moves {
+            connection.add_to_balance(account, change).await?;
+        }
+        let transfer = Transfer {
+            id: connection.insert_transfer(key, order).await?,
+            from: order.from,
+            to: order.to,
+            amount_minor: order.amount_minor,
+            currency: order.currency.clone(),
+            status: TransferStatus::Booked,
+        };
+        let response = serde_json::to_string(&transfer).map_err(Error::StoredAnswer)?;
+        connection.keep_answer(key, &response).await?;
+        Ok(transfer)
+    }
 }
 
 /// Whether the accounts allow the order.
-fn check(balances: &[Balance], order: &NewTransfer) -> Result<(), Failure> {
+fn check(balances: &[Account], order: &NewTransfer) -> Result<(), Failure> {
     let account = |id| {
         balances
             .iter()
@@ -224,64 +180,6 @@ fn check(balances: &[Balance], order: &NewTransfer) -> Result<(), Failure> {
         return Err(Failure::InsufficientFunds);
     }
     Ok(())
-}
-
-/// Moves the money, writes the transfer with its two ledger rows, and stores the answer under the key.
-async fn book(
-    connection: &mut PgConnection,
-    key: &IdempotencyKey,
-    order: &NewTransfer,
-) -> Result<Transfer, Error> {
-    // In ascending id here too: in serializable mode these are the first to lock the rows.
-    let mut moves = [
-        (order.from, -order.amount_minor),
-        (order.to, order.amount_minor),
-    ];
-    moves.sort_unstable();
-    for (account, change) in moves {
-        sqlx::query!(
-            "UPDATE accounts SET balance_minor = balance_minor + $2 WHERE id = $1",
-            account,
-            change
-        )
-        .execute(&mut *connection)
-        .await?;
-    }
-    let id = sqlx::query_scalar!(
-        r#"WITH booked AS (
-               INSERT INTO transfers (idempotency_key, from_account, to_account, amount_minor, currency)
-               VALUES ($1, $2, $3, $4, $5) RETURNING id
-           ), entries AS (
-               INSERT INTO ledger_entries (transfer_id, account_id, amount_minor)
-               SELECT booked.id, entry.account, entry.change
-               FROM booked, (VALUES ($2, -$4), ($3, $4)) AS entry (account, change)
-           )
-           SELECT id AS "id!" FROM booked"#,
-        key.as_str(),
-        order.from,
-        order.to,
-        order.amount_minor,
-        order.currency,
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let transfer = Transfer {
-        id,
-        from: order.from,
-        to: order.to,
-        amount_minor: order.amount_minor,
-        currency: order.currency.clone(),
-        status: TransferStatus::Booked,
-    };
-    let response = serde_json::to_string(&transfer).map_err(Error::StoredAnswer)?;
-    sqlx::query!(
-        "UPDATE idempotency_keys SET response = $2 WHERE key = $1",
-        key.as_str(),
-        response
-    )
-    .execute(connection)
-    .await?;
-    Ok(transfer)
 }
 
 /// A random pause before attempt `attempt` (from 1): without chance, those who met would meet again.

@@ -9,10 +9,10 @@ use conformance::Service;
 use tailmark::stores::{Durability, Server};
 use tokio::time::sleep;
 
-use crate::Ground;
 use crate::batches::{Answered, Batches, QUEUE};
 use crate::client::{Client, order};
 use crate::outages::{StepCounts, audit, stop};
+use crate::{DIESEL_BB8, DIESEL_DEADPOOL, Ground, Library, SQLX};
 
 /// Clients that order at once, from few accounts, so that they are in each other's way.
 const CLIENTS: u64 = 16;
@@ -32,17 +32,22 @@ struct Sent {
     acknowledged: Option<String>,
 }
 
-/// Kills PostgreSQL under load, in both modes of transactions.
+/// Kills PostgreSQL under load, in both modes of transactions, by each library that speaks to it.
 pub async fn nothing_acknowledged_is_lost(program: &str) {
     let mut ground = Ground::new(program, Durability::Strict).await;
-    for mode in ["lock", "serializable"] {
-        in_mode(&mut ground, mode).await;
+    for (library, mode) in [
+        (SQLX, "lock"),
+        (SQLX, "serializable"),
+        (DIESEL_DEADPOOL, "lock"),
+        (DIESEL_BB8, "serializable"),
+    ] {
+        in_mode(&mut ground, library, mode).await;
     }
     ground.stop().await;
 }
 
-async fn in_mode(ground: &mut Ground, mode: &str) {
-    let (subject, lease) = ground.subject().await;
+async fn in_mode(ground: &mut Ground, library: Library, mode: &str) {
+    let (subject, lease) = ground.subject_over(library).await;
     let service = Service::start(&subject, &[("TX_MODE", mode), ("EVENTS_QUEUE", QUEUE)]).await;
     let client = Client::of(&service);
     let over = Arc::new(AtomicBool::new(false));
@@ -106,7 +111,7 @@ async fn in_mode(ground: &mut Ground, mode: &str) {
         sent.len(),
         "{mode}: each once: {audit}"
     );
-    say(mode, acknowledged, unknown, &batches);
+    say(library, mode, acknowledged, unknown, &batches);
     ground.release(lease).await;
 }
 
@@ -138,11 +143,16 @@ async fn orders(client: Client, number: u64, over: Arc<AtomicBool>) -> Vec<Sent>
     clippy::print_stderr,
     reason = "the progress of a test, which the test harness shows when it is asked to"
 )]
-fn say(mode: &str, acknowledged: u64, unknown: u64, batches: &Answered) {
+fn say(library: Library, mode: &str, acknowledged: u64, unknown: u64, batches: &Answered) {
     let (durable, queued) = (batches.with(201), batches.with(202));
     let batches = batches.counts().unknown;
+    let library: Vec<_> = library
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let library = library.join(" ");
     eprintln!(
-        "TX_MODE={mode}: {acknowledged} transfers acknowledged, {unknown} without a good answer; {durable} batches durable, \
+        "{library} TX_MODE={mode}: {acknowledged} transfers acknowledged, {unknown} without a good answer; {durable} batches durable, \
          {queued} queued, {batches} without a good answer; none lost, doubled or torn"
     );
 }

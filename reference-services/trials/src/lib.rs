@@ -62,6 +62,13 @@ impl Ground {
         (subject, lease)
     }
 
+    /// [`Ground::subject`] with `PostgreSQL` reached by `library`.
+    async fn subject_over(&self, library: Library) -> (Subject, Lease) {
+        let (mut subject, lease) = self.subject().await;
+        subject.environment.extend_from_slice(library);
+        (subject, lease)
+    }
+
     /// What a service keeps, on a fresh copy: for handlers, which are functions of it and need no server.
     pub async fn store(&self) -> (Store, Lease) {
         let (subject, lease) = self.subject().await;
@@ -80,6 +87,13 @@ impl Ground {
         self.stores.stop().await.unwrap();
     }
 }
+
+/// The variables that say by which library `PostgreSQL` is reached.
+type Library = &'static [(&'static str, &'static str)];
+
+const SQLX: Library = &[("STORE", "sqlx")];
+const DIESEL_DEADPOOL: Library = &[("STORE", "diesel"), ("DIESEL_POOL", "deadpool")];
+const DIESEL_BB8: Library = &[("STORE", "diesel"), ("DIESEL_POOL", "bb8")];
 
 /// The suite of [`conformance`]: all of it with the usual way to Redis, what needs Redis with both pools, what serving can
 /// change under the tuned profile, and what can be asked of any service.
@@ -139,4 +153,16 @@ pub async fn rejections(program: &str) {
     ground.release(lease).await;
     ground.stop().await;
     assert_eq!(failed, [""; 0]);
+}
+
+/// What of the suite Diesel could break, with one of its pools.
+pub async fn conforms_over_diesel(program: &str, pool: &'static str) {
+    let ground = Ground::new(program, Durability::Test).await;
+    let (mut subject, lease) = ground.subject().await;
+    subject.environment.push(("STORE", "diesel"));
+    subject.environment.push(("DIESEL_POOL", pool));
+    let failed = conformance::check_database(subject).await;
+    ground.release(lease).await;
+    ground.stop().await;
+    assert_eq!(failed, [""; 0], "{pool}");
 }

@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_postgres::NoTls;
 
-use crate::Ground;
 use crate::client::{Client, order};
+use crate::{DIESEL_BB8, DIESEL_DEADPOOL, Ground, Library, SQLX};
 
 /// Above each bound of a service (a command of Redis 100 ms, a connection 1 s, a request 5 s) on a busy machine.
 const BYPASSED_WITHIN: Duration = Duration::from_secs(3);
@@ -26,10 +26,13 @@ pub async fn all(program: &str) {
     for access in ["manager", "deadpool", "bb8"] {
         redis_comes_and_goes(&mut ground, access).await;
     }
-    postgresql_comes_and_goes(&mut ground).await;
+    for library in [SQLX, DIESEL_DEADPOOL, DIESEL_BB8] {
+        postgresql_comes_and_goes(&mut ground, library).await;
+        connections_are_those_that_were_set(&ground, library).await;
+        a_client_that_vanishes_leaves_no_half_transfer(&ground, library).await;
+        what_is_in_flight_at_the_end_finishes(&ground, library).await;
+    }
     what_is_too_much_is_shed(&ground).await;
-    a_client_that_vanishes_leaves_no_half_transfer(&ground).await;
-    what_is_in_flight_at_the_end_finishes(&ground).await;
     ground.stop().await;
 }
 
@@ -73,8 +76,8 @@ async fn redis_comes_and_goes(ground: &mut Ground, access: &str) {
 }
 
 /// A PostgreSQL that is dead or silent is a 503 in time, and not felt any more once it is back.
-async fn postgresql_comes_and_goes(ground: &mut Ground) {
-    let (subject, lease) = ground.subject().await;
+async fn postgresql_comes_and_goes(ground: &mut Ground, library: Library) {
+    let (subject, lease) = ground.subject_over(library).await;
     let service = Service::start(&subject, &[]).await;
     let client = Client::of(&service);
     assert_eq!(client.get("/v1/accounts/1").await.status, 200);
@@ -104,6 +107,34 @@ async fn postgresql_comes_and_goes(ground: &mut Ground) {
         let served = |answer: &crate::client::Answer| answer.status == 200;
         client.until("/v1/accounts/1", served).await;
     }
+    stop(service).await;
+    ground.release(lease).await;
+}
+
+/// A service has the connections to PostgreSQL that it was told to have and one for batches, and none of another library
+/// beside them.
+async fn connections_are_those_that_were_set(ground: &Ground, library: Library) {
+    // More than workers, each of which has one at least.
+    const CONNECTIONS: i64 = 40;
+    let (subject, lease) = ground.subject_over(library).await;
+    let connections = CONNECTIONS.to_string();
+    let environment = [("POSTGRES_CONNECTIONS", connections.as_str())];
+    let service = Service::start(&subject, &environment).await;
+    let client = Client::of(&service);
+    client.until("/readyz", |answer| answer.status == 200).await;
+    for path in ["/v1/accounts/1", "/v1/items/1", "/v1/items?category=1"] {
+        assert_eq!(client.get(path).await.status, 200, "{path}");
+    }
+    let transfer = client.transfer("counted", &order(1, 5_001)).await;
+    assert_eq!(transfer.unwrap().status, 201);
+    let batch = r#"{"events":[{"device":"d","at":1,"value":2}]}"#;
+    let batch = client.send("POST", "/v1/events/batch?ack=durable", &[], Some(batch));
+    assert_eq!(batch.await.unwrap().status, 201);
+    let open = "SELECT count(*) FROM pg_stat_activity \
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    let watcher = connect(&subject.database_url).await;
+    let row = watcher.query_one(open, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), CONNECTIONS + 1, "{library:?}");
     stop(service).await;
     ground.release(lease).await;
 }
@@ -150,8 +181,8 @@ async fn what_is_too_much_is_shed(ground: &Ground) {
 }
 
 /// A transfer whose client is gone is booked whole or not at all, and its key is good for one booking.
-async fn a_client_that_vanishes_leaves_no_half_transfer(ground: &Ground) {
-    let (subject, lease) = ground.subject().await;
+async fn a_client_that_vanishes_leaves_no_half_transfer(ground: &Ground, library: Library) {
+    let (subject, lease) = ground.subject_over(library).await;
     let service = Service::start(&subject, &[]).await;
     let client = Client::of(&service);
     let body = order(1, 5_001);
@@ -181,9 +212,9 @@ async fn a_client_that_vanishes_leaves_no_half_transfer(ground: &Ground) {
 }
 
 /// SIGTERM under load: what is in flight is answered, and the exit code is 0.
-async fn what_is_in_flight_at_the_end_finishes(ground: &Ground) {
+async fn what_is_in_flight_at_the_end_finishes(ground: &Ground, library: Library) {
     const IN_FLIGHT: usize = 8;
-    let (subject, lease) = ground.subject().await;
+    let (subject, lease) = ground.subject_over(library).await;
     let service = Service::start(&subject, &[]).await;
     let client = Client::of(&service);
     let load: Vec<_> = (0..4)

@@ -58,6 +58,21 @@ pub(super) async fn config_tells_all_but_secrets(world: &World) {
             assert!(!line.contains(secret), "{secret} in {line}");
         }
     }
+    let diesel = [("STORE", "diesel"), ("DIESEL_POOL", "bb8")];
+    for (environment, store, pool) in [
+        (&[("STORE", "sqlx")][..], "sqlx", "sqlx"),
+        (&diesel[..1], "diesel", "deadpool"),
+        (&diesel[..], "diesel", "bb8"),
+    ] {
+        let (_, printed) = run(&world.subject, environment, "config", "").await;
+        let config: Value = serde_json::from_str(&printed).unwrap();
+        let told = (&config["store"], &config["postgres_pool"]);
+        assert_eq!(told, (&store.into(), &pool.into()), "{config}");
+        for library in ["sqlx", "diesel", "diesel-async"] {
+            let version = config["libraries"][library].as_str();
+            assert!(version.is_some(), "{library} in {config}");
+        }
+    }
     for (name, value) in [
         ("PROFILE", "fast"),
         ("LAYERS", "some"),

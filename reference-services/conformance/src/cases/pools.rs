@@ -51,6 +51,8 @@ pub(super) async fn settings_that_make_no_sense_are_refused(world: &World) {
         ("POSTGRES_CONNECTIONS", "0"),
         ("POSTGRES_CONNECTIONS", "1001"),
         ("POSTGRES_ACQUIRE_MS", "x"),
+        ("STORE", "libpq"),
+        ("DIESEL_POOL", "r2d2"),
         ("TX_MODE", "none"),
         ("REDIS_ACCESS", "pool"),
         ("REDIS_CONNECTIONS", "-1"),
