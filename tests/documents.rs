@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -292,6 +292,35 @@ fn every_example_of_the_reference_is_a_scenario() {
             "(no problem)",
             "{example}"
         );
+    }
+}
+
+#[test]
+fn the_shipped_targets_differ_by_their_environment_alone() {
+    for (name, count) in [("targets.yaml", 7), ("layers.yaml", 10)] {
+        let text = fs::read(folder("reference-services").join(name)).unwrap();
+        let file = TargetsFile::parse(name, Path::new("."), &text)
+            .map_err(|e| e.to_string())
+            .unwrap();
+        assert_eq!(file.targets().len(), count, "{name}");
+        // What each has beside its name and its environment, by its service.
+        let mut services = BTreeMap::<_, Vec<TargetSpec>>::new();
+        let mut environments = BTreeSet::new();
+        for target in file.targets() {
+            let service = target.name.split('-').next().unwrap();
+            assert!(target.env.iter().any(|(name, _)| name == "RUST_LOG"));
+            environments.insert((service, &target.env));
+            services.entry(service).or_default().push(TargetSpec {
+                name: String::new(),
+                env: Vec::new(),
+                ..target.clone()
+            });
+        }
+        assert_eq!(environments.len(), count, "{name}: two are the same");
+        assert_eq!(services.len(), 2, "{name}");
+        for targets in services.values() {
+            assert!(targets.windows(2).all(|pair| pair[0] == pair[1]), "{name}");
+        }
     }
 }
 
