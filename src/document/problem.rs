@@ -70,7 +70,7 @@ impl fmt::Display for Problem {
 }
 
 /// A problem before it is known whether it will be shown.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     place: Place,
     message: String,
@@ -129,6 +129,8 @@ impl Problems {
 
     pub(super) fn of(severity: Severity, document: &Document, mut all: Vec<Finding>) -> Self {
         all.sort_by_key(|finding| finding.place);
+        // What stands under an anchor is wrong wherever it is taken over, and said once.
+        all.dedup();
         let beyond = all.len().saturating_sub(Self::MAX_SHOWN);
         all.truncate(Self::MAX_SHOWN);
         Self {

@@ -200,23 +200,35 @@ impl<'t> Builder<'t> {
             if event == Event::MappingEnd {
                 break;
             }
+            let plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
             let key = self.node(event, span, depth + 1)?;
             check_key(&key)?;
+            if key.text == MERGE && !plain {
+                return stop(
+                    key.place,
+                    format!("`{MERGE}` is a merge key without quotes alone"),
+                );
+            }
             if !seen.insert(key.text.clone()) {
                 return stop(key.place, format!("the key `{}` is there twice", key.text));
             }
             let Some((event, span)) = self.next()? else {
                 break;
             };
+            let alias = matches!(event, Event::Alias(_));
             let value = self.node(event, span, depth + 1)?;
             if key.text == MERGE {
-                merged = Some((entries.len(), value));
+                merged = Some((entries.len(), taken_over(value, alias)?));
             } else {
                 entries.push((key, value));
             }
         }
-        if let Some((at, value)) = merged {
-            entries.splice(at..at, merge(value, seen)?);
+        if let Some((at, more)) = merged {
+            entries.splice(
+                at..at,
+                more.into_iter()
+                    .filter(|(key, _)| !seen.contains(&key.text)),
+            );
         }
         Ok(Kind::Map(entries))
     }
@@ -255,25 +267,22 @@ fn check_key(key: &Node) -> Result<(), Finding> {
     }
 }
 
-/// What the key [`MERGE`] with this `value` adds to a map whose own keys are `taken`: all entries of one map, or of a list of
-/// maps, the first of which wins.
-fn merge(value: Node, mut taken: HashSet<String>) -> Result<Vec<(Node, Node)>, Finding> {
-    let maps = match value.kind {
-        Kind::Seq(maps) => maps,
-        _ => vec![value],
-    };
-    let mut entries = Vec::new();
-    for map in maps {
-        let Kind::Map(more) = map.kind else {
-            let found = map.kind.noun();
-            let message = format!("`{MERGE}` takes a map or a list of maps, not {found}");
-            let hint = "let an alias stand there: `<<: *name`";
-            return Err(Finding::new(map.place, &message, Some(hint)));
-        };
-        let more = more.into_iter();
-        entries.extend(more.filter(|(key, _)| taken.insert(key.text.clone())));
+/// The entries of the map that `value`, the value of the key [`MERGE`], stands for. It must be an alias: what a map's own keys
+/// replace then still stands where its anchor is, and what looks through a whole file, for secrets, sees it.
+fn taken_over(value: Node, alias: bool) -> Result<Vec<(Node, Node)>, Finding> {
+    let found = value.kind.noun();
+    match value.kind {
+        Kind::Map(entries) if alias => Ok(entries),
+        kind => {
+            let found = match kind {
+                Kind::Map(_) => "a map that is written out",
+                _ => found,
+            };
+            let message = format!("`{MERGE}` takes an alias of a map, not {found}");
+            let hint = "name the map with an anchor under a key `x-…`, and write `<<: *name`";
+            Err(Finding::new(value.place, &message, Some(hint)))
+        }
     }
-    Ok(entries)
 }
 
 fn check_depth(depth: usize, place: Place) -> Result<(), Finding> {

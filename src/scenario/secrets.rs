@@ -128,6 +128,11 @@ mod tests {
             without_secrets(&document),
             "x-h: &h { authorization: *** }\nheaders: *h\n"
         );
+        // What a merge brings and a key of the map's own replaces is in the file all the same.
+        let replaced =
+            "x-h: &h { authorization: Bearer abc }\nheaders: { <<: *h, authorization: \"${t}\" }\n";
+        let document = Document::parse("f.yaml", replaced.as_bytes()).unwrap();
+        assert!(!without_secrets(&document).contains("abc"));
         let elsewhere = "x-a: &a Bearer abc.def\nheaders: { authorization: *a }\n";
         let document = Document::parse("f.yaml", elsewhere.as_bytes()).unwrap();
         assert!(!without_secrets(&document).contains("abc"));

@@ -31,7 +31,14 @@ impl Pool {
         connections: NonZeroU32,
         acquire_timeout: Duration,
     ) -> Self {
-        let manager = manager(config, acquire_timeout);
+        // bb8 goes on connecting when nobody waits for it any more; with deadpool whoever waits connects.
+        let manager = manager(
+            config,
+            match library {
+                PoolLibrary::Deadpool => Duration::MAX,
+                PoolLibrary::Bb8 => acquire_timeout,
+            },
+        );
         match library {
             PoolLibrary::Deadpool => {
                 let size = usize::try_from(connections.get()).unwrap_or(usize::MAX);
@@ -65,7 +72,6 @@ fn manager(
     setup.custom_setup = Box::new(move |_| {
         let config = Arc::clone(&config);
         Box::pin(async move {
-            // bb8 goes on connecting when nobody waits for it any more.
             let connection = timeout(connect_timeout, wire::connect(&config)).await;
             connection.map_err(|late| ConnectionError::BadConnection(late.to_string()))?
         })

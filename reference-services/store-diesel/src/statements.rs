@@ -11,6 +11,7 @@ use contract::item::{Item, ItemUpdate};
 use contract::transfer::{NewTransfer, Transfer};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
+use diesel::result::Error::NotFound;
 use diesel::sql_types::{BigInt, Integer};
 use diesel_async::RunQueryDsl;
 use store::database::{Answer, Connection, EventColumns, Work};
@@ -67,16 +68,18 @@ impl Connection for Held<'_> {
                 let statement = diesel::update(item.filter(items::version.eq_any(versions)))
                     .set(changes)
                     .returning(ItemRow::as_returning());
-                Once(statement).get_result(&mut **self).await
+                Once(statement).load(&mut **self).await
             }
             None => {
                 let statement = diesel::update(item)
                     .set(changes)
                     .returning(ItemRow::as_returning());
-                Once(statement).get_result(&mut **self).await
+                Once(statement).load(&mut **self).await
             }
         };
-        Ok(self.told(outcome.optional())?.map(Item::from))
+        // Read to the end, for an error may come after the row.
+        let mut rows: Vec<ItemRow> = self.told(outcome)?;
+        Ok(rows.pop().map(Item::from))
     }
 
     async fn has_item(&mut self, id: i64) -> Result<bool, Error> {
@@ -175,7 +178,8 @@ impl Connection for Held<'_> {
 
     async fn insert_transfer(&mut self, key: &str, order: &NewTransfer) -> Result<i64, Error> {
         let statement = InsertTransfer { key, order };
-        let outcome = statement.get_result(&mut **self).await;
+        let outcome = statement.load(&mut **self).await;
+        let outcome = outcome.and_then(|mut ids: Vec<i64>| ids.pop().ok_or(NotFound));
         self.told(outcome)
     }
 

@@ -9,6 +9,7 @@
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,12 +46,22 @@ pub(crate) async fn connect(config: &Config) -> ConnectionResult<AsyncPgConnecti
             )
             .await
         }
-        None => Err(bad(&"no host")),
+        None => Err(ConnectionError::BadConnection("no host".to_owned())),
     }
 }
 
-fn bad(error: &impl ToString) -> ConnectionError {
-    ConnectionError::BadConnection(error.to_string())
+fn bad(error: &dyn Error) -> ConnectionError {
+    ConnectionError::BadConnection(whole(error))
+}
+
+/// An error with all its causes: tokio-postgres names no more than the kind by itself.
+fn whole(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }
 
 async fn over<S>(stream: S, config: &Config) -> ConnectionResult<AsyncPgConnection>
@@ -68,7 +79,7 @@ where
         .map_err(|error| bad(&error))?;
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to postgresql broke");
+            tracing::debug!(error = whole(&error), "a connection to postgresql broke");
         }
     });
     let wire = Wire {

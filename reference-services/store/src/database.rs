@@ -23,8 +23,8 @@ pub trait Database: Debug + Send + Sync {
     /// Whose pool there is.
     fn pool_library(&self) -> &'static str;
 
-    /// A pool of exactly `connections`, which are opened when they are first asked for: it neither grows nor shrinks nor
-    /// renews them while a service is measured. Who asks for one waits for at most `acquire_timeout`.
+    /// A pool of exactly `connections`, which are opened when they are first asked for: it neither grows nor
+    /// renews them while a service is measured, and shrinks by those alone that were closed in a transaction. Who asks for one waits for at most `acquire_timeout`.
     fn pool(&self, connections: NonZeroU32, acquire_timeout: Duration) -> Arc<dyn Connections>;
 
     /// A connection beside the pools.
@@ -50,7 +50,7 @@ pub trait Connections: Debug + Send + Sync {
 /// The connections of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// Those that are open or being opened.
+    /// Those that are open, and with `SQLx` those that are being opened.
     pub size: u64,
     /// Those that nobody uses.
     pub idle: u64,

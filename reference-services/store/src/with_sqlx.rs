@@ -8,7 +8,7 @@ use crate::settings::{LOCK_TIMEOUT, connect_options};
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool, Postgres, Transaction};
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -63,7 +63,10 @@ struct Pool(PgPool);
 #[async_trait]
 impl Connections for Pool {
     async fn lease(&self) -> Result<Box<dyn Connection>, Error> {
-        Ok(Box::new(Held::Leased(self.0.acquire().await?)))
+        Ok(Box::new(Held::Leased(Leased {
+            connection: self.0.acquire().await?,
+            begins: false,
+        })))
     }
 
     fn count(&self) -> Count {
@@ -76,7 +79,7 @@ impl Connections for Pool {
 
 /// A connection, and whose it is.
 enum Held<'c> {
-    Leased(PoolConnection<Postgres>),
+    Leased(Leased),
     Own(PgConnection),
     InTransaction(&'c mut PgConnection),
 }
@@ -86,7 +89,7 @@ impl Deref for Held<'_> {
 
     fn deref(&self) -> &PgConnection {
         match self {
-            Self::Leased(connection) => connection,
+            Self::Leased(leased) => &leased.connection,
             Self::Own(connection) => connection,
             Self::InTransaction(connection) => connection,
         }
@@ -96,9 +99,40 @@ impl Deref for Held<'_> {
 impl DerefMut for Held<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match self {
-            Self::Leased(connection) => connection,
+            Self::Leased(leased) => &mut leased.connection,
             Self::Own(connection) => connection,
             Self::InTransaction(connection) => connection,
         }
+    }
+}
+
+/// A connection of the pool. It goes back when it is dropped, but for one whose BEGIN was sent and not answered: `SQLx` knows
+/// of a transaction, and rolls it back, only from the answer on (<https://github.com/launchbadge/sqlx/issues/4385>).
+struct Leased {
+    connection: PoolConnection<Postgres>,
+    begins: bool,
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        if self.begins {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl Held<'_> {
+    /// Begins a transaction, which is rolled back when it is dropped.
+    async fn begun(
+        &mut self,
+        begin: &'static str,
+    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        let Self::Leased(leased) = self else {
+            return self.begin_with(begin).await;
+        };
+        leased.begins = true;
+        let transaction = leased.connection.begin_with(begin).await?;
+        leased.begins = false;
+        Ok(transaction)
     }
 }

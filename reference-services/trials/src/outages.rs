@@ -106,9 +106,25 @@ async fn postgresql_comes_and_goes(ground: &mut Ground, library: Library) {
         client.until("/readyz", |answer| answer.status == 200).await;
         let served = |answer: &crate::client::Answer| answer.status == 200;
         client.until("/v1/accounts/1", served).await;
+        nobody_is_left_in_a_transaction(&subject.database_url).await;
     }
     stop(service).await;
     ground.release(lease).await;
+}
+
+/// A request that was given up leaves no transaction open, on whose connection the next would change something in vain.
+async fn nobody_is_left_in_a_transaction(database_url: &str) {
+    let idle = "SELECT count(*) FROM pg_stat_activity \
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let watcher = connect(database_url).await;
+    for _ in 0..100 {
+        let row = watcher.query_one(idle, &[]).await.unwrap();
+        if row.get::<_, i64>(0) == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("a connection is left in a transaction");
 }
 
 /// A service has the connections to PostgreSQL that it was told to have and one for batches, and none of another library
@@ -118,7 +134,11 @@ async fn connections_are_those_that_were_set(ground: &Ground, library: Library) 
     const CONNECTIONS: i64 = 40;
     let (subject, lease) = ground.subject_over(library).await;
     let connections = CONNECTIONS.to_string();
-    let environment = [("POSTGRES_CONNECTIONS", connections.as_str())];
+    // All are opened at the start, however slow the machine is.
+    let environment = [
+        ("POSTGRES_CONNECTIONS", connections.as_str()),
+        ("POSTGRES_ACQUIRE_MS", "20000"),
+    ];
     let service = Service::start(&subject, &environment).await;
     let client = Client::of(&service);
     client.until("/readyz", |answer| answer.status == 200).await;

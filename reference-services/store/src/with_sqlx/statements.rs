@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use contract::account::Account;
 use contract::item::{Item, ItemUpdate};
 use contract::transfer::{NewTransfer, Transfer, TransferStatus};
-use sqlx::Connection as _;
 
 #[async_trait]
 impl Connection for Held<'_> {
@@ -96,8 +95,7 @@ impl Connection for Held<'_> {
             TxMode::Lock => "BEGIN ISOLATION LEVEL READ COMMITTED",
             TxMode::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
-        // Rolled back when it is dropped.
-        let mut transaction = self.begin_with(begin).await?;
+        let mut transaction = self.begun(begin).await?;
         let booking = work.run(&mut Held::InTransaction(&mut transaction)).await?;
         transaction.commit().await?;
         Ok(booking)
