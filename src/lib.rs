@@ -11,8 +11,8 @@
 //!   [`histogram`], [`windows`], [`threshold`] (what must hold), [`scenario`], [`target_spec`], [`schedule`], [`event`],
 //!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`report`], [`script`],
 //!   [`verification`] (whether tailmark reports what is true).
-//! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`probe`]
-//!   (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
+//! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`docker`]
+//!   (which process a container is), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
 //!   [`progress`], [`oracle`] (a server with a script); only [`session`] uses the others, and [`cli`] uses the session.
 
 pub mod archive;
@@ -20,6 +20,7 @@ mod child;
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod docker;
 pub mod document;
 pub mod event;
 pub mod exchange;

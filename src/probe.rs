@@ -1,31 +1,29 @@
 //! Memory and CPU of a target, watched from outside.
 //!
-//! A thread of its own reads the resident set some twenty times a second (27 µs per 100 MiB and process), looks for new
-//! child processes once a second, and takes what is dear, the proportional set, only when told that the target is idle.
-//! The peak of a single process is the kernel's, so that nothing between two readings is missed.
+//! A thread of its own reads the resident set some twenty times a second (27 µs per 100 MiB and process), and of a container
+//! the files of its control group; looks for new child processes once a second; and takes what is dear, the proportional set,
+//! only when told that the target is idle. The peak of a single process and that of a container are the kernel's, so that
+//! nothing between two readings is missed.
 
+mod cgroup;
+mod gauge;
 mod port;
 mod process;
 mod series;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use self::cgroup::Group;
+pub use self::cgroup::PlaceError;
 use self::process::{Cpu, Tree};
-use self::series::Series;
-use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
-
-/// How often new processes of the target are looked for: a service that forks does so at its start, and the look costs as
-/// much as many readings.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
-
-/// How far back an idle reading looks: long enough for a median, short enough to be past the start-up.
-const IDLE_SPAN: Duration = Duration::from_secs(1);
+use self::watch::Watch;
+use crate::run_record::resources::Resources;
 
 /// The readings per second that may be asked for. A reading takes tens of microseconds, so 100 are still under 1 % of a core.
 pub const HZ: std::ops::RangeInclusive<u32> = 1..=100;
@@ -35,6 +33,9 @@ pub const HZ: std::ops::RangeInclusive<u32> = 1..=100;
 pub enum Subject {
     /// The process of this id and its descendants.
     Process(u32),
+    /// The container that the process of this id is in, as the process ids of this namespace go: its control group, and all
+    /// processes in that.
+    Cgroup(u32),
     /// Whoever listens on this TCP port of 127.0.0.1, `[::1]` or every address, with descendants.
     Port(u16),
 }
@@ -55,22 +56,26 @@ impl Probe {
         if !HZ.contains(&hz) {
             return Err(ProbeError::Rate { hz });
         }
-        let tree = match subject {
-            Subject::Process(pid) => {
-                let id = i32::try_from(pid).map_err(|_| ProbeError::NoProcess { pid })?;
-                Tree::of([id]).map_err(|source| not_there(pid, source))?
+        let (tree, group) = match subject {
+            Subject::Process(pid) => (tree_of(pid)?, None),
+            Subject::Cgroup(pid) => {
+                let tree = tree_of(pid)?;
+                let group = Group::of(pid).map_err(ProbeError::NoContainer)?;
+                (tree, Some(group))
             }
             Subject::Port(port) => {
-                Tree::of(port::listeners(port)?).map_err(|source| ProbeError::Unreadable {
+                let tree = Tree::of(port::listeners(port)?);
+                let tree = tree.map_err(|source| ProbeError::Unreadable {
                     what: format!("the process on port {port}"),
                     source,
-                })?
+                })?;
+                (tree, None)
             }
         };
-        let mut watch = Watch::over(tree, hz);
+        let mut watch = Watch::over(tree, group, hz);
         if !watch.read() {
             return Err(match subject {
-                Subject::Process(pid) => ProbeError::NoProcess { pid },
+                Subject::Process(pid) | Subject::Cgroup(pid) => ProbeError::NoProcess { pid },
                 Subject::Port(port) => ProbeError::NobodyListens { port },
             });
         }
@@ -92,8 +97,7 @@ impl Probe {
     /// Takes the idle figures: the median of the last second of readings, or of as many as there are, and the proportional set.
     /// Call it when the target is ready and before any connection is opened to it.
     pub fn idle(&self) {
-        let mut watch = self.shared.lock();
-        watch.idle = watch.at_rest();
+        self.shared.lock().note_idle();
     }
 
     /// Starts a measured span: from here on readings count for p50, p95, peak and CPU.
@@ -111,7 +115,7 @@ impl Probe {
     #[must_use]
     pub fn latest(&self) -> (Option<u64>, Option<u64>) {
         let watch = self.shared.lock();
-        (watch.rss, watch.cpu.as_ref().map(Cpu::total_ns))
+        (watch.rss.latest, watch.cpu.as_ref().map(Cpu::total_ns))
     }
 
     /// Takes the figures after load (as [`Probe::idle`]; leave the target at rest for a second before) and ends the watch. A
@@ -121,7 +125,7 @@ impl Probe {
         self.end();
         let mut watch = self.shared.lock();
         watch.measure_to();
-        watch.after = watch.at_rest();
+        watch.note_after();
         watch.resources()
     }
 
@@ -167,6 +171,9 @@ pub enum ProbeError {
         /// The owner of the socket.
         uid: u32,
     },
+    /// No container, or one that cannot be looked into.
+    #[error("cannot watch a container")]
+    NoContainer(#[source] PlaceError),
     /// Readings per second out of range.
     #[error("{hz} readings per second are outside {} to {}", HZ.start(), HZ.end())]
     Rate {
@@ -193,44 +200,6 @@ struct Shared {
     finished: Condvar,
 }
 
-/// Everything seen so far.
-#[derive(Debug)]
-struct Watch {
-    tree: Tree,
-    hz: u32,
-    began: Instant,
-    refreshed: Instant,
-    finished: bool,
-    /// The readings of the last `IDLE_SPAN`, outside measured spans.
-    recent: VecDeque<(Instant, u64)>,
-    rss: Option<u64>,
-    cpu: Option<Cpu>,
-    processes: u32,
-    measured: Series,
-    peak: Peak,
-    /// CPU time at the beginning of the open measured span.
-    span: Option<Option<Cpu>>,
-    cpu_ns: Option<u64>,
-    idle: AtRest,
-    after: AtRest,
-}
-
-/// The kernel's peak, and how far it can be trusted.
-#[derive(Debug, Clone, Copy, Default)]
-struct Peak {
-    bytes: Option<u64>,
-    /// It also covers the time before the measured span, since it could not be reset.
-    since_start: bool,
-    /// There were several processes at some time, or it could not be read.
-    unknown: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct AtRest {
-    rss: Option<u64>,
-    pss: Option<u64>,
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
@@ -255,151 +224,9 @@ impl Shared {
     }
 }
 
-impl Watch {
-    fn over(tree: Tree, hz: u32) -> Watch {
-        let now = Instant::now();
-        Watch {
-            processes: tree.len(),
-            cpu: tree.cpu_coarse(),
-            tree,
-            hz,
-            began: now,
-            refreshed: now,
-            finished: false,
-            recent: VecDeque::new(),
-            rss: None,
-            measured: Series::default(),
-            peak: Peak::default(),
-            span: None,
-            cpu_ns: None,
-            idle: AtRest::default(),
-            after: AtRest::default(),
-        }
-    }
-
-    /// Takes one reading; false when no process lives.
-    fn read(&mut self) -> bool {
-        let now = Instant::now();
-        if now - self.refreshed >= REFRESH_EVERY {
-            self.refresh(now);
-        }
-        self.rss = self.tree.rss();
-        let Some(bytes) = self.rss else { return false };
-        if self.span.is_some() {
-            self.measured.push(now - self.began, bytes);
-        } else {
-            self.recent.push_back((now, bytes));
-            while self
-                .recent
-                .front()
-                .is_some_and(|&(at, _)| now - at > IDLE_SPAN)
-            {
-                self.recent.pop_front();
-            }
-        }
-        true
-    }
-
-    fn refresh(&mut self, now: Instant) {
-        self.refreshed = now;
-        self.tree.refresh();
-        self.processes = self.processes.max(self.tree.len());
-        // After the end of the last process its time so far stays.
-        self.cpu = self.tree.cpu_coarse().or(self.cpu.take());
-        if self.span.is_some() {
-            self.note_peak();
-        }
-    }
-
-    fn at_rest(&mut self) -> AtRest {
-        self.refresh(Instant::now());
-        self.read();
-        let alive = self.rss.is_some();
-        let mut values: Vec<u64> = self.recent.iter().map(|&(_, bytes)| bytes).collect();
-        AtRest {
-            rss: series::quantile(&mut values, 0.5).filter(|_| alive),
-            pss: self.tree.pss().filter(|_| alive),
-        }
-    }
-
-    fn measure_from(&mut self) {
-        if self.span.is_some() {
-            return;
-        }
-        self.refresh(Instant::now());
-        if !self.tree.reset_kernel_peak() {
-            self.peak.since_start = true;
-        }
-        self.span = Some(self.tree.cpu());
-        self.read();
-    }
-
-    fn measure_to(&mut self) {
-        if self.span.is_none() {
-            return;
-        }
-        self.read();
-        self.refresh(Instant::now());
-        // Where all processes are gone, the last that was seen of their time is what there is.
-        let (from, to) = (
-            self.span.take().flatten(),
-            self.tree.cpu().or_else(|| self.cpu.clone()),
-        );
-        if let (Some(from), Some(to)) = (from, to) {
-            self.cpu_ns = Some(self.cpu_ns.unwrap_or(0) + to.since(&from));
-        }
-        self.recent.clear();
-    }
-
-    fn note_peak(&mut self) {
-        match self.tree.kernel_peak() {
-            Some(bytes) if self.processes == 1 => {
-                self.peak.bytes = self.peak.bytes.max(Some(bytes));
-            }
-            _ => self.peak.unknown = true,
-        }
-    }
-
-    fn resources(&self) -> Resources {
-        let sampled = self.measured.largest();
-        let kernel = self.peak.bytes.filter(|_| !self.peak.unknown);
-        let processes = match self.processes {
-            1 => "one process".to_owned(),
-            several => format!("{several} processes, shared pages counted in each"),
-        };
-        let peak = match kernel {
-            None => "peak as sampled",
-            Some(_) if self.peak.since_start => "peak from VmHWM since the process began",
-            Some(_) => "peak from VmHWM since the measured phases began",
-        };
-        let rss = MemorySeries {
-            source: format!("/proc statm of {processes}; {peak}"),
-            hz: f64::from(self.hz),
-            idle_bytes: self.idle.rss,
-            p50_bytes: self.measured.quantile(0.5),
-            p95_bytes: self.measured.quantile(0.95),
-            // The kernel keeps some of its counts per CPU, so a reading can be a few pages above its peak.
-            peak_bytes: sampled.max(kernel.filter(|_| sampled.is_some())),
-            after_idle_bytes: self.after.rss,
-            slope_bytes_per_s: self.measured.slope(),
-            processes: self.processes,
-            samples: self.measured.kept(),
-        };
-        let pss = Pss {
-            idle_bytes: self.idle.pss,
-            after_idle_bytes: self.after.pss,
-        };
-        let memory = Memory {
-            working_set: None,
-            rss: Some(rss),
-            pss: (pss != Pss::default()).then_some(pss),
-        };
-        Resources {
-            memory,
-            cpu_ns: self.cpu_ns,
-            startup_ns: None,
-        }
-    }
+fn tree_of(pid: u32) -> Result<Tree, ProbeError> {
+    let id = i32::try_from(pid).map_err(|_| ProbeError::NoProcess { pid })?;
+    Tree::of([id]).map_err(|source| not_there(pid, source))
 }
 
 fn not_there(pid: u32, source: procfs::ProcError) -> ProbeError {

@@ -35,7 +35,7 @@ const CORE: [&str; 21] = [
 ];
 
 /// The rim: uses the core, and of the rim only what stands beside it here.
-const RIM: [(&str, &[&str]); 12] = [
+const RIM: [(&str, &[&str]); 13] = [
     ("load", &[]),
     ("data", &[]),
     ("machine", &[]),
@@ -44,6 +44,7 @@ const RIM: [(&str, &[&str]); 12] = [
     ("oracle", &[]),
     // What stores and targets stand on: a child process that is ours to end.
     ("child", &[]),
+    ("docker", &[]),
     ("probe", &[]),
     ("target", &["child"]),
     ("stores", &["child"]),
@@ -56,7 +57,8 @@ const RIM: [(&str, &[&str]); 12] = [
     (
         "cli",
         &[
-            "session", "archive", "data", "machine", "progress", "probe", "target", "oracle",
+            "session", "archive", "data", "machine", "progress", "docker", "probe", "target",
+            "oracle",
         ],
     ),
 ];

@@ -31,6 +31,7 @@ mod run_record {
 use compare_fixtures::{arm_run, comparison, plan};
 use exchange::Outcome;
 use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, ok, record, shop};
+use run_record::resources::{Container, MemorySeries};
 
 const RUN: &str = include_str!("../docs/schemas/run-1.json");
 const COMPARE: &str = include_str!("../docs/schemas/compare-1.json");
@@ -158,6 +159,7 @@ fn answer(asked: Asked) -> Answer {
 fn run() -> run_record::RunRecord {
     let mut record = record("shop", SHOP, answer);
     record.connections.tls.record(MS);
+    in_a_container(&mut record.resources);
     record.audits.push(audit(3));
     record.ended_by = Some(run_record::EndedBy {
         expression: "error_rate < 1%".into(),
@@ -174,6 +176,26 @@ fn run() -> run_record::RunRecord {
         words: "the target finished 612 of 1,000 per second".into(),
     });
     record
+}
+
+/// Adds what only a container has.
+fn in_a_container(resources: &mut run_record::resources::Resources) {
+    let memory = &mut resources.memory;
+    memory.working_set = memory.rss.clone().map(|rss| MemorySeries {
+        slope_ci_bytes_per_s: Some([-1.5, 20.0]),
+        ..rss
+    });
+    memory.page_cache = memory.rss.clone();
+    resources.container = Some(Container {
+        source: "cgroup-v2".into(),
+        hz: 20.0,
+        memory_limit_bytes: Some(64 << 20),
+        cpu_limit: Some(0.5),
+        tasks_peak: Some(9),
+        throttled_ns: Some(MS),
+        throttled_periods: Some(1),
+        oom_kills: Some(0),
+    });
 }
 
 /// What became of thresholds of every unit.

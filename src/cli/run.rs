@@ -11,6 +11,7 @@ use super::stage::on_stage;
 use super::{Outcome, debug, report};
 use crate::archive::RUN_FILE;
 use crate::data;
+use crate::docker;
 use crate::exchange::Outcome as Ended;
 use crate::probe::Subject;
 use crate::run_record::RunRecord;
@@ -365,12 +366,17 @@ fn subject(written: &str) -> Result<Subject, Failure> {
     let subject = match written.split_once(':') {
         Some(("pid", pid)) => pid.parse().ok().map(Subject::Process),
         Some(("port", port)) => port.parse().ok().map(Subject::Port),
+        Some(("container", name)) => {
+            let pid = docker::main_process(name)
+                .map_err(|error| Failure::new(&format!("--watch {written}"), &error))?;
+            Some(Subject::Cgroup(pid))
+        }
         _ => None,
     };
     subject.ok_or_else(|| {
         Failure::said(
             &format!("--watch `{written}` names no process"),
-            Some("write pid:4242 or port:8080".into()),
+            Some("write pid:4242, port:8080 or container:NAME".into()),
         )
     })
 }

@@ -4,6 +4,7 @@
 //! mistaken for the target's.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use procfs::process::{ClearRefs, Process};
@@ -58,6 +59,17 @@ impl Tree {
             }
         }
         self.members.retain(|_, process| process.stat().is_ok());
+    }
+
+    /// Takes in further processes, if they live; their descendants come with the next [`Tree::refresh`].
+    pub(super) fn admit(&mut self, pids: impl IntoIterator<Item = i32>) {
+        for pid in pids {
+            if let Entry::Vacant(place) = self.members.entry(pid)
+                && let Ok(process) = Process::new(pid)
+            {
+                place.insert(process);
+            }
+        }
     }
 
     /// How many processes live.

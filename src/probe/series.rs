@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use crate::stats::Trend;
+
 /// The most readings kept: an hour at 100 Hz, 5.8 MB. A longer series is thinned to every second reading, then to every
 /// fourth, and so on; its largest value is kept exactly whatever happens.
 const CAPACITY: usize = 360_000;
 
 /// The shortest span over which growth is stated. A few seconds show how an allocator warms up, not how a service leaks.
 const SLOPE_AT_LEAST: Duration = Duration::from_secs(10);
+
+/// Parts of a series whose means a trend goes through. Readings a twentieth of a second apart tell nearly the same; thirty
+/// means leave enough of them to see how far neighbours still agree.
+const BLOCKS: usize = 30;
 
 /// A series of (moment, bytes), in the order of time.
 #[derive(Debug, Clone)]
@@ -73,28 +79,29 @@ impl Series {
         quantile(&mut values, share)
     }
 
-    /// Growth by least squares, in bytes per second.
-    pub(super) fn slope(&self) -> Option<f64> {
+    /// Growth in bytes per second, by the means of [`BLOCKS`] equal parts of the readings.
+    pub(super) fn trend(&self) -> Option<Trend> {
         let (first, last) = (self.readings.first()?.0, self.readings.last()?.0);
         if last - first < SLOPE_AT_LEAST {
             return None;
         }
-        let n = self.readings.len() as f64;
-        let points = || {
-            self.readings
-                .iter()
-                .map(|&(at, bytes)| ((at - first).as_secs_f64(), bytes as f64))
+        let readings = &self.readings;
+        let blocks = readings.len().min(BLOCKS);
+        let block = |index| {
+            &readings[index * readings.len() / blocks..(index + 1) * readings.len() / blocks]
         };
-        let (sum_x, sum_y) = points().fold((0.0, 0.0), |(x, y), (dx, dy)| (x + dx, y + dy));
-        let (mean_x, mean_y) = (sum_x / n, sum_y / n);
-        let (covariance, variance) = points().fold((0.0, 0.0), |(c, v), (x, y)| {
-            (
-                c + (x - mean_x) * (y - mean_y),
-                v + (x - mean_x) * (x - mean_x),
-            )
-        });
-        Some(covariance / variance)
+        let points: Vec<(f64, f64)> = (0..blocks).map(|index| mean(block(index), first)).collect();
+        Trend::of(&points)
     }
+}
+
+/// The middle of a few readings, in seconds from `first` and bytes.
+fn mean(readings: &[(Duration, u64)], first: Duration) -> (f64, f64) {
+    let count = readings.len() as f64;
+    let (x, y) = readings.iter().fold((0.0, 0.0), |(x, y), &(at, bytes)| {
+        (x + (at - first).as_secs_f64(), y + bytes as f64)
+    });
+    (x / count, y / count)
 }
 
 /// As [`Series::quantile`], over bare values, which are reordered.
@@ -115,7 +122,7 @@ mod tests {
     fn nothing_read_is_nothing_known() {
         let series = Series::default();
         assert_eq!(
-            (series.quantile(0.5), series.largest(), series.slope()),
+            (series.quantile(0.5), series.largest(), series.trend()),
             (None, None, None)
         );
     }
@@ -144,13 +151,28 @@ mod tests {
         for second in 0..10 {
             series.push(Duration::from_secs(second), 5000 + second * 100);
         }
-        assert_eq!(series.slope(), None);
+        assert_eq!(series.trend(), None);
         series.push(Duration::from_secs(10), 6000);
-        assert!(
-            (series.slope().unwrap() - 100.0).abs() < 1e-9,
-            "{:?}",
-            series.slope()
-        );
+        let trend = series.trend().unwrap();
+        assert!((trend.slope - 100.0).abs() < 1e-9, "{trend:?}");
+    }
+
+    #[test]
+    fn growth_goes_through_the_means_of_equal_parts() {
+        let mut series = Series::default();
+        // A minute at 20 Hz: 64 KiB a second on top of a saw with a tooth of 5 MiB every half second.
+        for reading in 0..1_200u64 {
+            let tooth = (reading % 10) * (512 << 10);
+            series.push(
+                Duration::from_millis(50 * reading),
+                (reading * (64 << 10)) / 20 + tooth,
+            );
+        }
+        let trend = series.trend().unwrap();
+        let [low, high] = trend.interval.unwrap();
+        let grown = f64::from(64 << 10);
+        assert!((trend.slope - grown).abs() < 1.0, "{trend:?}");
+        assert!(low > 0.9 * grown && high < 1.1 * grown, "{trend:?}");
     }
 
     proptest! {

@@ -9,9 +9,9 @@ const MIB: u64 = 1 << 20;
 
 /// Lets the probe take at least `count` readings, as its own count of measured ones tells.
 fn await_samples(probe: &Probe, count: u64) {
-    let goal = probe.shared.lock().measured.kept() + count;
+    let goal = probe.shared.lock().rss.measured.kept() + count;
     let deadline = Instant::now() + Duration::from_secs(30);
-    while probe.shared.lock().measured.kept() < goal {
+    while probe.shared.lock().rss.measured.kept() < goal {
         assert!(Instant::now() < deadline, "the probe reads nothing");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -141,7 +141,7 @@ fn a_child_that_comes_later_is_found() {
     assert_eq!(probe.shared.lock().processes, 1);
     child.tell("spawn");
     child.tell("child free");
-    let deadline = Instant::now() + 3 * REFRESH_EVERY;
+    let deadline = Instant::now() + 3 * watch::REFRESH_EVERY;
     while probe.shared.lock().processes < 2 {
         assert!(Instant::now() < deadline, "the child was not found");
         std::thread::sleep(Duration::from_millis(5));

@@ -2,6 +2,7 @@
 
 mod compare;
 mod phases;
+mod resources;
 #[cfg(test)]
 mod tests;
 mod thresholds;
@@ -16,7 +17,6 @@ use super::layout::{Column, Grid, Page};
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
-use crate::run_record::resources::MemorySeries;
 use crate::run_record::{Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity};
 use crate::scenario::{LoadModel, Scenario};
 use crate::stats::fewest;
@@ -36,7 +36,7 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     view.times(&mut page);
     phases::tables(&view, &mut page);
     view.connections(&mut page);
-    view.target(&mut page);
+    resources::lines(record, &mut page);
     view.remarks(&mut page, options);
     thresholds::rulings(record, &mut page);
     view.validity(&mut page);
@@ -226,31 +226,6 @@ impl<'a> View<'a> {
         page.labelled("connect", &[&format!("{opened} · {connect} · {tls}")]);
     }
 
-    fn target(&self, page: &mut Page) {
-        let resources = &self.record.resources;
-        let memory = &resources.memory;
-        let memory = [("working set", &memory.working_set), ("RSS", &memory.rss)]
-            .into_iter()
-            .find_map(|(kind, series)| Some((kind, series.as_ref()?)));
-        let facts = listed([
-            memory.map(|(kind, series)| memory_line(kind, series)),
-            self.record.cpu_per_1k_ns().map(|ns| {
-                format!(
-                    "CPU {} ms per 1,000 requests",
-                    three_digits(ns as f64 / 1e6)
-                )
-            }),
-            resources
-                .startup_ns
-                .map(|ns| format!("ready after {}", span(ns))),
-        ]);
-        if facts.is_empty() {
-            return;
-        }
-        let source = memory.map(|(_, series)| format!("{}, {:.0} Hz", series.source, series.hz));
-        page.labelled("target", &[&facts, &source.unwrap_or_default()]);
-    }
-
     /// What is to be minded when reading the figures.
     fn remarks(&self, page: &mut Page, options: &Options) {
         let record = self.record;
@@ -429,15 +404,6 @@ fn quantile_columns(unit: &str) -> [Column; 5] {
         Column::right("p99.9").goes(2),
         Column::right("max"),
     ]
-}
-
-fn memory_line(kind: &str, series: &MemorySeries) -> String {
-    let figure = |bytes: Option<u64>| bytes.map_or(UNKNOWN.to_owned(), mib);
-    format!(
-        "memory ({kind}) {} idle → {} MiB peak",
-        figure(series.idle_bytes),
-        figure(series.peak_bytes)
-    )
 }
 
 /// Lines of a response that are shown where somebody wants to see more.

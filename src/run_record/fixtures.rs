@@ -388,14 +388,17 @@ fn resources() -> Resources {
                 peak_bytes: Some(9_332_326),
                 after_idle_bytes: Some(8_900_000),
                 slope_bytes_per_s: Some(12.5),
+                slope_ci_bytes_per_s: None,
             }),
             pss: Some(Pss {
                 idle_bytes: Some(5_000_000),
                 after_idle_bytes: None,
             }),
+            page_cache: None,
         },
         cpu_ns: Some(410 * MS),
         startup_ns: Some(3_210_000),
+        container: None,
     }
 }
 

@@ -9,6 +9,8 @@ pub struct Resources {
     pub cpu_ns: Option<u64>,
     /// From exec to ready, in nanoseconds.
     pub startup_ns: Option<u64>,
+    /// What the control group of a container tells beside memory and CPU time.
+    pub container: Option<Container>,
 }
 
 /// Memory in its several meanings, which are never mixed.
@@ -20,6 +22,29 @@ pub struct Memory {
     pub rss: Option<MemorySeries>,
     /// Proportional memory, which counts a shared page in shares.
     pub pss: Option<Pss>,
+    /// A container's page cache, of which its working set has the part that was used again.
+    pub page_cache: Option<MemorySeries>,
+}
+
+/// What the control group of a container tells beside memory and CPU time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Container {
+    /// Where the figures come from: `cgroup-v1` or `cgroup-v2`.
+    pub source: String,
+    /// Readings of memory per second.
+    pub hz: f64,
+    /// The memory limit in bytes, of the container or of a group that it is in.
+    pub memory_limit_bytes: Option<u64>,
+    /// The CPU limit, in CPUs.
+    pub cpu_limit: Option<f64>,
+    /// Tasks (processes and their threads), at most at once, as read once a second.
+    pub tasks_peak: Option<u64>,
+    /// How long its CPU limit kept it from running over the measured phases, in nanoseconds.
+    pub throttled_ns: Option<u64>,
+    /// In how many scheduling periods.
+    pub throttled_periods: Option<u64>,
+    /// Processes that the kernel killed for want of memory while it was watched.
+    pub oom_kills: Option<u64>,
 }
 
 /// One kind of memory over time, in bytes.
@@ -45,6 +70,8 @@ pub struct MemorySeries {
     pub after_idle_bytes: Option<u64>,
     /// Growth over the measured phases, in bytes per second.
     pub slope_bytes_per_s: Option<f64>,
+    /// The 95 % interval of the growth, in bytes per second.
+    pub slope_ci_bytes_per_s: Option<[f64; 2]>,
 }
 
 /// Proportional memory, read only when idle, since the reading stops the process for a moment.

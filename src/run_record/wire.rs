@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::{DecodeError, Histogram};
 use crate::ledger::{Distribution, FlowTally, PhaseTally, StepTally};
-use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
+use crate::run_record::resources::{Container, Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{FlowNames, HttpVersion, PhaseRecord, RunRecord};
 use crate::scenario::LoadModel;
 use crate::units::{Quantile, Rate};
@@ -260,6 +260,20 @@ struct WireResources {
     memory: WireMemory,
     cpu: WireCpu,
     startup_ns: Option<u64>,
+    #[serde(default)]
+    container: Option<WireContainer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireContainer {
+    source: String,
+    hz: f64,
+    memory_limit_bytes: Option<u64>,
+    cpu_limit: Option<f64>,
+    tasks_peak: Option<u64>,
+    throttled_ns: Option<u64>,
+    throttled_periods: Option<u64>,
+    oom_kills: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -267,6 +281,8 @@ struct WireMemory {
     working_set: Option<WireSeries>,
     rss: Option<WireSeries>,
     pss: Option<WirePss>,
+    #[serde(default)]
+    page_cache: Option<WireSeries>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -281,6 +297,8 @@ struct WireSeries {
     peak_bytes: Option<u64>,
     after_idle_bytes: Option<u64>,
     slope_bytes_per_s: Option<f64>,
+    #[serde(default)]
+    slope_ci_bytes_per_s: Option<[f64; 2]>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -559,6 +577,7 @@ impl WireResources {
             working_set,
             rss,
             pss,
+            page_cache,
         } = &resources.memory;
         Self {
             memory: WireMemory {
@@ -568,12 +587,29 @@ impl WireResources {
                     idle_bytes: pss.idle_bytes,
                     after_idle_bytes: pss.after_idle_bytes,
                 }),
+                page_cache: page_cache.as_ref().map(WireSeries::new),
             },
             cpu: WireCpu {
                 ns: resources.cpu_ns,
                 per_1k_requests_ns: cpu_per_1k_ns,
             },
             startup_ns: resources.startup_ns,
+            container: resources.container.as_ref().map(WireContainer::new),
+        }
+    }
+}
+
+impl WireContainer {
+    fn new(container: &Container) -> Self {
+        Self {
+            source: container.source.clone(),
+            hz: container.hz,
+            memory_limit_bytes: container.memory_limit_bytes,
+            cpu_limit: container.cpu_limit,
+            tasks_peak: container.tasks_peak,
+            throttled_ns: container.throttled_ns,
+            throttled_periods: container.throttled_periods,
+            oom_kills: container.oom_kills,
         }
     }
 }
@@ -591,6 +627,7 @@ impl WireSeries {
             peak_bytes: series.peak_bytes,
             after_idle_bytes: series.after_idle_bytes,
             slope_bytes_per_s: series.slope_bytes_per_s,
+            slope_ci_bytes_per_s: series.slope_ci_bytes_per_s,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::report::Options;
 use crate::run_record::fixtures::{
     Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread, url_yaml,
 };
-use crate::run_record::resources::Resources;
+use crate::run_record::resources::{Container, MemorySeries, Resources};
 use crate::run_record::{Audit, EndedBy, RunRecord};
 use crate::scenario::{LoadModel, Scenario};
 use crate::threshold::{Figure, Observed, Ruling};
@@ -820,4 +820,70 @@ fn a_comparison_without_a_round() {
       valid      0 of 0 rounds valid
     No round is valid, so nothing can be said. These are results of this machine and this scenario.
     ");
+}
+
+#[test]
+fn a_container_with_limits_that_it_met() {
+    let mut record = url("1000/s", "10s");
+    let memory = &mut record.resources.memory;
+    let series = |source: &str, peak| MemorySeries {
+        source: source.into(),
+        peak_bytes: Some(peak),
+        ..memory.rss.clone().unwrap()
+    };
+    let working_set = MemorySeries {
+        slope_bytes_per_s: Some(20_000.0),
+        slope_ci_bytes_per_s: Some([15_000.0, 25_000.0]),
+        ..series(
+            "cgroup-v1; peak from memory.max_usage_in_bytes since the measured phases began",
+            31 << 20,
+        )
+    };
+    memory.page_cache = Some(series("cgroup-v1 memory.stat; peak as sampled", 5 << 20));
+    memory.working_set = Some(working_set);
+    record.resources.container = Some(Container {
+        source: "cgroup-v1".into(),
+        hz: 20.0,
+        memory_limit_bytes: Some(32 << 20),
+        cpu_limit: Some(0.5),
+        tasks_peak: Some(12),
+        throttled_ns: Some(1_200_450_000),
+        throttled_periods: Some(34),
+        oom_kills: Some(1),
+    });
+    check_lines(
+        &record,
+        &[
+            "target     memory (working set) 6.1 idle → 31.0 MiB peak · CPU ",
+            "container  limits 32.0 MiB · 0.5 CPUs · RSS 8.9 MiB peak · page cache 5.0 MiB peak · up to 12 tasks · \
+             throttled 1.20 s in 34 periods",
+            "growth     1.14 MiB/min [0.858, 1.43]: memory grew over the measured phases: a leak, or a cache that still fills",
+            "OOM KILL   the kernel killed a process of the container for want of memory: its limit is 32.0 MiB",
+        ],
+    );
+    let container = record.resources.container.as_mut().unwrap();
+    (container.memory_limit_bytes, container.cpu_limit) = (None, Some(1.0));
+    (container.throttled_ns, container.oom_kills) = (Some(0), Some(2));
+    let memory = record.resources.memory.working_set.as_mut().unwrap();
+    memory.slope_ci_bytes_per_s = Some([-100.0, 200.0]);
+    memory.slope_bytes_per_s = Some(50.0);
+    check_lines(
+        &record,
+        &[
+            "container  limits 1 CPU · RSS 8.9 MiB peak · page cache 5.0 MiB peak · up to 12 tasks\n",
+            "growth     2.93 KiB/min [−5.86, 11.7]: no growth of memory that could be told from chance",
+            "OOM KILL   the kernel killed 2 processes of the container for want of memory: the machine had none left, for \
+             the container has no limit",
+        ],
+    );
+}
+
+/// Each of `lines` is the beginning of one in the wide table of `record`, in this order.
+fn check_lines(record: &RunRecord, lines: &[&str]) {
+    let text = at(240, record);
+    let mut rest = &text[..];
+    for line in lines {
+        let found = rest.find(&format!("\n  {line}"));
+        rest = &rest[found.unwrap_or_else(|| panic!("no `{line}` in\n{text}"))..];
+    }
 }

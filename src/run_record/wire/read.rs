@@ -11,7 +11,7 @@ use super::{
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally, StepTally};
-use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
+use crate::run_record::resources::{Container, Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
     Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RowsEnded, RunRecord,
     Traffic,
@@ -393,9 +393,20 @@ fn resources(wire: WireResources) -> Resources {
                 idle_bytes: pss.idle_bytes,
                 after_idle_bytes: pss.after_idle_bytes,
             }),
+            page_cache: wire.memory.page_cache.map(series),
         },
         cpu_ns: wire.cpu.ns,
         startup_ns: wire.startup_ns,
+        container: wire.container.map(|container| Container {
+            source: container.source,
+            hz: container.hz,
+            memory_limit_bytes: container.memory_limit_bytes,
+            cpu_limit: container.cpu_limit,
+            tasks_peak: container.tasks_peak,
+            throttled_ns: container.throttled_ns,
+            throttled_periods: container.throttled_periods,
+            oom_kills: container.oom_kills,
+        }),
     }
 }
 
@@ -411,6 +422,7 @@ fn series(wire: WireSeries) -> MemorySeries {
         peak_bytes: wire.peak_bytes,
         after_idle_bytes: wire.after_idle_bytes,
         slope_bytes_per_s: wire.slope_bytes_per_s,
+        slope_ci_bytes_per_s: wire.slope_ci_bytes_per_s,
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::exchange::Outcome;
 use crate::run_record::fixtures::{Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread};
+use crate::run_record::resources::Container;
 use crate::run_record::{Audit, EndedBy};
 use crate::threshold::{Figure, Observed, Ruling};
 
@@ -58,6 +59,20 @@ proptest! {
         let mut given = record("small", SMALL, |_| *next.next().unwrap());
         let rss = given.resources.memory.rss.as_mut().unwrap();
         (rss.hz, rss.slope_bytes_per_s) = (hz, Some(slope));
+        rss.slope_ci_bytes_per_s = Some([slope - busy, slope + busy]);
+        let rss = rss.clone();
+        let memory = &mut given.resources.memory;
+        (memory.working_set, memory.page_cache) = (Some(rss.clone()), interrupted.then_some(rss));
+        given.resources.container = (busy > 0.1).then(|| Container {
+            source: name.clone(),
+            hz,
+            memory_limit_bytes: Some(hz as u64),
+            cpu_limit: Some(busy),
+            tasks_peak: None,
+            throttled_ns: Some(hz as u64),
+            throttled_periods: interrupted.then_some(3),
+            oom_kills: Some(0),
+        });
         given.generator.busiest_worker = Some((0, busy));
         (0..hz as u64 / 1_000).for_each(|k| given.connections.tls.record(MS + k));
         given.environment.steal = Some(busy / 3.0);
