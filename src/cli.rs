@@ -16,6 +16,7 @@ mod keep;
 mod oracle;
 mod report;
 mod run;
+mod runtime;
 mod services;
 mod stage;
 mod verify;

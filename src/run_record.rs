@@ -14,6 +14,7 @@ use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
 use crate::run_record::resources::Resources;
 use crate::scenario::LoadModel;
+use crate::target_spec::Limits;
 use crate::threshold::Ruling;
 use crate::units::Quantile;
 pub use crate::validity::RowsEnded;
@@ -84,7 +85,7 @@ pub struct ScenarioIdentity {
 pub struct TargetIdentity {
     /// Its name in the targets file, or how it was named on the command line.
     pub name: String,
-    /// `command` or `url`.
+    /// `command`, `image` or `url`.
     pub kind: String,
     /// Where it was reached.
     pub url: String,
@@ -96,10 +97,33 @@ pub struct TargetIdentity {
     pub executable: Option<String>,
     /// The revision of the sources in its folder, with `-dirty` where they were changed.
     pub revision: Option<String>,
+    /// The container that it ran in, where it did.
+    pub container: Option<ContainerIdentity>,
+    /// Why it ran as a process, or in a container, in words, where it could have been either.
+    pub runtime: Option<String>,
     /// How it is set, by its own account.
     pub settings: BTreeMap<String, String>,
     /// How it ended, where tailmark started it.
     pub exit: Option<String>,
+}
+
+/// What a target's container was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerIdentity {
+    /// The engine that ran it, and its version.
+    pub engine: String,
+    /// What the image was called.
+    pub image: String,
+    /// The engine's own name for it: the digest of its configuration.
+    pub image_id: String,
+    /// What a registry knows it by, where it came from one.
+    pub image_digest: Option<String>,
+    /// The size of its layers.
+    pub image_bytes: Option<u64>,
+    /// `host`: this machine's network; `own`: a namespace of its own, reached at its address there.
+    pub network: String,
+    /// What it was allowed to use.
+    pub limits: Limits,
 }
 
 /// A flow's name, and its steps'.

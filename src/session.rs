@@ -2,12 +2,14 @@
 //!
 //! The only module of the rim that uses all the others. [`Stage`] stands for a whole command: the stores, seeded once.
 //! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
-//! measures a target that is known.
+//! measures a target that is known. Before all that, [`runtime::choose`] says whether targets run as processes or in
+//! containers.
 
 pub mod calls;
 pub mod debug;
 pub mod rounds;
 pub mod run;
+pub mod runtime;
 pub mod shutdown;
 pub mod up;
 pub mod verify;
@@ -29,6 +31,7 @@ use crate::target::TargetError;
 use crate::target_spec::{CommandLine, ConnectTo, TargetSpec};
 use calls::NotAsExpected;
 
+use runtime::RuntimeError;
 use shutdown::{Interrupted, Shutdown};
 use verify::VerifyError;
 
@@ -108,6 +111,9 @@ pub enum SessionError {
     /// The target.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// How the targets were to run.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
     /// Watching the target.
     #[error(transparent)]
     Probe(#[from] ProbeError),

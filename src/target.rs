@@ -2,6 +2,7 @@
 
 mod command;
 mod companions;
+mod container;
 mod identity;
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,13 @@ use std::time::Duration;
 
 use self::command::Process;
 pub use self::companions::Companions;
+use self::container::Container;
+pub use self::container::{Engine, NoEngine};
 pub use self::tools::{run_build, run_seed};
 use crate::run_record::{Audit, TargetIdentity};
-use crate::target_spec::{ConnectTo, TargetKind, TargetSpec, TargetUrl};
+use crate::target_spec::{
+    CommandLine, ConnectTo, Image, MemoryLimit, TargetKind, TargetSpec, TargetUrl,
+};
 
 /// What one launch adds to a target's description.
 #[derive(Debug)]
@@ -35,67 +40,120 @@ pub struct Launch<'a> {
     pub connect_to: &'a [ConnectTo],
     /// What runs beside it: it is told of them, and they are stopped after it.
     pub beside: Companions,
+    /// The CPUs of a container, such as `0-1`; those of a process are its parent's.
+    pub cpus: Option<String>,
 }
 
-/// A target that answers. Dropping one that was launched kills its whole process group.
+/// A target that answers. Dropping one that was launched kills its whole process group, or its container.
 #[derive(Debug)]
 pub struct Target {
     spec: TargetSpec,
     env: Vec<(String, String)>,
     log: Option<PathBuf>,
-    process: Option<Process>,
+    running: Option<Running>,
     beside: Companions,
     address: SocketAddr,
     url: TargetUrl,
     identity: TargetIdentity,
 }
 
+/// What was launched.
+#[derive(Debug)]
+enum Running {
+    Process(Process),
+    Container(Box<Container>),
+}
+
 impl Target {
-    /// Makes `spec` ready to be measured: starts its command on a free loopback port and waits until it is ready, or, for a
-    /// URL, sees that it accepts connections.
+    /// Makes `spec` ready to be measured: starts its command on a free loopback port, or a container of its image, and waits
+    /// until it is ready; or, for a URL, sees that it accepts connections.
     ///
     /// # Errors
     /// Fails where it does not start, ends early or is not ready in time, with the last lines of its log.
-    pub async fn launch(spec: &TargetSpec, mut launch: Launch<'_>) -> Result<Target, TargetError> {
+    pub async fn launch(spec: &TargetSpec, launch: Launch<'_>) -> Result<Target, TargetError> {
         match &spec.kind {
             TargetKind::Url(url) => Target::reach(spec, url, launch.connect_to).await,
-            TargetKind::Command(command) => {
-                launch.env.extend(launch.beside.env());
-                let revision = identity::revision(&spec.folder).await;
-                let settings = tools::settings(spec, &launch.env, launch.log).await?;
-                let process = command::launch(spec, command, &launch).await?;
-                let address = process.address();
-                let url =
-                    TargetUrl::of(&address.ip().to_string(), address.port()).map_err(|error| {
-                        TargetError::Setup {
-                            name: spec.name.clone(),
-                            problem: error.to_string(),
-                        }
-                    })?;
-                let program = identity::program(process.pid()).await;
-                let identity = TargetIdentity {
-                    name: spec.name.clone(),
-                    kind: "command".to_owned(),
-                    url: url.to_string(),
-                    command: Some(command.with_port(address.port()).words().to_vec()),
-                    process: Some((process.pid(), program.name)),
-                    executable: program.sha256,
-                    revision,
-                    settings,
-                    exit: None,
-                };
-                Ok(Target {
-                    spec: spec.clone(),
-                    env: launch.env,
-                    log: Some(launch.log.to_owned()),
-                    process: Some(process),
-                    beside: launch.beside,
-                    address,
-                    url,
-                    identity,
-                })
-            }
+            TargetKind::Command(command) => Target::launch_process(spec, command, launch).await,
+            TargetKind::Image(image) => Target::launch_container(spec, image, launch).await,
         }
+    }
+
+    async fn launch_process(
+        spec: &TargetSpec,
+        command: &CommandLine,
+        mut launch: Launch<'_>,
+    ) -> Result<Target, TargetError> {
+        launch.env.extend(launch.beside.env());
+        let revision = identity::revision(&spec.folder).await;
+        let settings = tools::settings(spec, &launch.env, launch.log).await?;
+        let process = command::launch(spec, command, &launch).await?;
+        let address = process.address();
+        let program = identity::program(process.pid()).await;
+        let identity = TargetIdentity {
+            kind: "command".to_owned(),
+            command: Some(command.with_port(address.port()).words().to_vec()),
+            process: Some((process.pid(), program.name)),
+            executable: program.sha256,
+            revision,
+            settings,
+            ..TargetIdentity::default()
+        };
+        Target::launched(spec, launch, Running::Process(process), address, identity)
+    }
+
+    async fn launch_container(
+        spec: &TargetSpec,
+        image: &Image,
+        mut launch: Launch<'_>,
+    ) -> Result<Target, TargetError> {
+        launch.env.extend(launch.beside.env());
+        let settings = tools::settings(spec, &launch.env, launch.log).await?;
+        let launched = container::launch(spec, image, &launch).await?;
+        let container = launched.container;
+        let address = container.address();
+        // As far as this user may look into the container.
+        let program = identity::program(container.pid()).await;
+        let identity = TargetIdentity {
+            kind: "image".to_owned(),
+            command: Some(container.command().to_vec()),
+            process: Some((container.pid(), program.name)),
+            executable: program.sha256,
+            revision: launched.revision,
+            settings,
+            container: Some(launched.identity),
+            ..TargetIdentity::default()
+        };
+        let running = Running::Container(Box::new(container));
+        Target::launched(spec, launch, running, address, identity)
+    }
+
+    fn launched(
+        spec: &TargetSpec,
+        launch: Launch<'_>,
+        running: Running,
+        address: SocketAddr,
+        identity: TargetIdentity,
+    ) -> Result<Target, TargetError> {
+        let url = TargetUrl::of(&address.ip().to_string(), address.port());
+        let url = url.map_err(|error| TargetError::Setup {
+            name: spec.name.clone(),
+            problem: error.to_string(),
+        })?;
+        Ok(Target {
+            spec: spec.clone(),
+            env: launch.env,
+            log: Some(launch.log.to_owned()),
+            running: Some(running),
+            beside: launch.beside,
+            address,
+            identity: TargetIdentity {
+                name: spec.name.clone(),
+                url: url.to_string(),
+                runtime: spec.runtime.clone(),
+                ..identity
+            },
+            url,
+        })
     }
 
     async fn reach(
@@ -115,7 +173,7 @@ impl Target {
             spec: spec.clone(),
             env: Vec::new(),
             log: None,
-            process: None,
+            running: None,
             beside: Companions::default(),
             address,
             url,
@@ -135,17 +193,23 @@ impl Target {
         &self.url
     }
 
-    /// The process that was started; `None` for a URL.
+    /// The process that was started, or the main process of the container, as this machine sees it; `None` for a URL.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.running.as_ref().map(|running| match running {
+            Running::Process(process) => process.pid(),
+            Running::Container(container) => container.pid(),
+        })
     }
 
-    /// From exec to ready; `None` for a URL. The pauses between attempts make it up to 50 ms, and never over the double, of
-    /// what it was.
+    /// From exec to ready, and of a container from the request to start it; `None` for a URL. The pauses between attempts
+    /// make it up to 50 ms, and never over the double, of what it was.
     #[must_use]
     pub fn startup(&self) -> Option<Duration> {
-        self.process.as_ref().map(Process::startup)
+        self.running.as_ref().map(|running| match running {
+            Running::Process(process) => process.startup(),
+            Running::Container(container) => container.startup(),
+        })
     }
 
     /// What was measured. The executable is the one that runs now, after any wrapper's `exec`.
@@ -168,19 +232,33 @@ impl Target {
 
     /// Returns when the process, or one beside it, has ended by itself; never for a URL.
     pub async fn ended(&self) {
-        match &self.process {
-            Some(process) => tokio::select! {
-                () = process.ended() => {}
-                () = self.beside.ended() => {}
-            },
-            None => std::future::pending().await,
+        let ended = async {
+            match &self.running {
+                Some(Running::Process(process)) => process.ended().await,
+                Some(Running::Container(container)) => container.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = self.beside.ended() => {}
         }
     }
 
     /// Ends what is left of one that has [`ended`](Target::ended), and says why it is gone.
     pub async fn gone(self) -> TargetError {
         let (name, log) = (self.spec.name.clone(), self.log.clone());
+        let quoted = || Log::end_of(log.as_deref().unwrap_or(Path::new("")));
         match self.stop().await {
+            Ok(Some(Exit {
+                cause: ExitCause::ByItself,
+                out_of_memory: Some(cause),
+                ..
+            })) => TargetError::OutOfMemory {
+                name,
+                cause,
+                log: quoted(),
+            },
             Ok(Some(Exit {
                 cause: ExitCause::ByItself,
                 status,
@@ -188,7 +266,7 @@ impl Target {
             })) => TargetError::Gone {
                 name,
                 status,
-                log: Log::end_of(log.as_deref().unwrap_or(Path::new(""))),
+                log: quoted(),
             },
             // It was one beside it, of which `stop` tells.
             Ok(_) => TargetError::Setup {
@@ -214,17 +292,19 @@ impl Target {
         }
     }
 
-    /// Ends the target: its signal to the process group, its time, then SIGKILL to what is left; then what ran beside it.
+    /// Ends the target: its signal to the process group or the container, its time, then SIGKILL to what is left, and the
+    /// container is removed; then what ran beside it.
     /// `None` for a URL, which is not ours to stop.
     ///
     /// # Errors
     /// Fails where a process survives SIGKILL, and where one beside it had ended by itself: what was measured meanwhile was
     /// not what was meant to be.
     pub async fn stop(self) -> Result<Option<Exit>, TargetError> {
-        let Some(process) = self.process else {
-            return Ok(None);
+        let exit = match self.running {
+            Some(Running::Process(process)) => stop(self.spec.name, process).await,
+            Some(Running::Container(container)) => container.stop(&self.spec.name).await,
+            None => return Ok(None),
         };
-        let exit = stop(self.spec.name, process).await;
         let beside = self.beside.stop().await;
         let exit = exit?;
         beside.map(|()| Some(exit))
@@ -259,6 +339,25 @@ pub struct Exit {
     pub status: ExitStatus,
     /// How long it lived after it was ready, if it ended by itself; else how long it took to follow its signal.
     pub after: Duration,
+    /// The kernel killed it, or a process of its container, for want of memory.
+    pub out_of_memory: Option<OutOfMemory>,
+}
+
+/// A container needed more memory than it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// What it had; `None` where the machine itself had no more.
+    pub limit: Option<MemoryLimit>,
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the kernel killed it, for it needed more memory than ")?;
+        match self.limit {
+            Some(limit) => write!(f, "its limit of {limit}"),
+            None => f.write_str("there was"),
+        }
+    }
 }
 
 /// What ended a target.
@@ -281,6 +380,10 @@ impl fmt::Display for Exit {
             ExitCause::ByItself => {
                 write!(f, "ended by itself {after} after it was ready ({status})")
             }
+        }?;
+        match self.out_of_memory {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
         }
     }
 }
@@ -341,6 +444,42 @@ pub enum TargetError {
         /// Its output.
         log: Log,
     },
+    /// The kernel killed it for want of memory.
+    #[error("{name} ran out of memory: {cause}")]
+    OutOfMemory {
+        /// The target.
+        name: String,
+        /// What it had.
+        cause: OutOfMemory,
+        /// Its output.
+        log: Log,
+    },
+    /// No engine for its container.
+    #[error("{name} is a container, and {source}")]
+    NoEngine {
+        /// The target.
+        name: String,
+        /// Where one was looked for.
+        source: NoEngine,
+    },
+    /// Its image is not on this machine.
+    #[error("{name}: there is no image `{image}` on this machine")]
+    NoImage {
+        /// The target.
+        name: String,
+        /// What the image is called.
+        image: String,
+    },
+    /// The engine refused, or failed.
+    #[error("{name}: the container engine cannot {doing}: {failure}")]
+    Engine {
+        /// The target.
+        name: String,
+        /// What it was asked to do.
+        doing: &'static str,
+        /// What it said.
+        failure: String,
+    },
     /// A URL that does not accept connections.
     #[error("cannot reach {name} at {url}: {failure}")]
     Unreachable {
@@ -384,13 +523,21 @@ impl TargetError {
             TargetError::NotReady { log, .. }
             | TargetError::EndedEarly { log, .. }
             | TargetError::Gone { log, .. } => Some(log.to_string()),
+            TargetError::OutOfMemory { log, .. } => {
+                Some(format!("give it more by --memory or `limits`; {log}"))
+            }
+            TargetError::NoEngine { .. } => Some(NoEngine::HINT.to_owned()),
+            TargetError::NoImage { .. } => {
+                Some("build it, or add --pull to get it from its registry".to_owned())
+            }
             TargetError::Tool { log, .. } => log.as_ref().map(ToString::to_string),
             TargetError::Unreachable { .. } => {
                 Some("start the service first, or check host and port".to_owned())
             }
-            TargetError::Setup { .. } | TargetError::Start { .. } | TargetError::Stop { .. } => {
-                None
-            }
+            TargetError::Setup { .. }
+            | TargetError::Start { .. }
+            | TargetError::Engine { .. }
+            | TargetError::Stop { .. } => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod argument;
 mod connect_to;
+mod image;
 mod read;
 mod url;
 
@@ -16,6 +17,7 @@ use crate::document::{Document, Problems, Walk, nearest};
 
 pub use argument::TargetError;
 pub use connect_to::{ConnectTo, ConnectToError};
+pub use image::{Cpus, Image, ImageError, LimitError, Limits, MemoryLimit};
 pub use url::{TargetUrl, UrlError};
 
 /// A targets file: its targets, in order.
@@ -76,6 +78,10 @@ pub struct TargetSpec {
     pub folder: PathBuf,
     /// How it comes to be there.
     pub kind: TargetKind,
+    /// The same service as an image, where it has a command too.
+    pub image: Option<Image>,
+    /// Why it runs as it does, in words, where that was chosen.
+    pub runtime: Option<String>,
     /// When it may be measured.
     pub ready: Ready,
     /// How it is stopped.
@@ -110,6 +116,8 @@ pub struct Companion {
 pub enum TargetKind {
     /// A process that tailmark starts and stops.
     Command(CommandLine),
+    /// A container that tailmark starts and removes.
+    Image(Image),
     /// A service that runs already.
     Url(TargetUrl),
 }
@@ -192,7 +200,7 @@ impl TargetSpec {
     /// Whether tailmark starts it; else it runs already.
     #[must_use]
     pub fn is_started(&self) -> bool {
-        matches!(self.kind, TargetKind::Command(_))
+        !matches!(self.kind, TargetKind::Url(_))
     }
 }
 

@@ -87,7 +87,12 @@ targets:
     seed: target/release/reference-seed
     audit: target/release/axum-service audit
     env: { RUST_LOG: warn, LIMIT: 1.10 }
-  actix: { command: ./actix }
+  actix: { command: ./actix, image: acme/actix }
+  boxed:
+    image: svc:1.4
+    args: serve --port {port}
+    limits: { cpus: 0.5, memory: 512MiB }
+  fixed: { image: svc:1.4, port: 8080 }
   there: { url: \"http://127.0.0.1:8080\" }
 ";
     let file = TargetsFile::parse("targets.yaml", Path::new("services"), text).unwrap();
@@ -113,7 +118,8 @@ targets:
         "command:",
         "command:'x",
         "command:/opt/my service --url http://x",
-        "image:svc:1.4",
+        "image:ghcr.io/acme/svc:1.4",
+        "image:a b",
     ] {
         seen += &check(argument, Some(&file));
     }

@@ -64,7 +64,7 @@ const RIM: [(&str, &[&str]); 13] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 22] = [
+const KNOWN_TO: [(&str, &[&str]); 23] = [
     ("conformance", &["cli/services.rs"]),
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
@@ -90,6 +90,7 @@ const KNOWN_TO: [(&str, &[&str]); 22] = [
     ("serde_json_path", &["scenario/inspect.rs"]),
     ("procfs", &["probe", "machine.rs", "target/", "child.rs"]),
     ("indicatif", &["progress.rs"]),
+    ("bollard", &["target/container"]),
 ];
 
 /// What the core must not know: runtimes, files, clocks and the terminal.

@@ -11,7 +11,8 @@ use tailmark::verification::{
     Answers, Figures, Found, Late, PeerFound, Seen, Verification, scripts,
 };
 use tailmark::{
-    exchange, judgement, ledger, scenario, schedule, threshold, units, validity, windows,
+    exchange, judgement, ledger, scenario, schedule, target_spec, threshold, units, validity,
+    windows,
 };
 
 // The scripted records of the library's own tests, which name the library's modules as `crate::…`.
@@ -30,7 +31,7 @@ mod run_record {
 
 use compare_fixtures::{arm_run, comparison, plan};
 use exchange::Outcome;
-use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, ok, record, shop};
+use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, container, ok, record, shop};
 use run_record::resources::{Container, MemorySeries};
 
 const RUN: &str = include_str!("../docs/schemas/run-1.json");
@@ -77,6 +78,8 @@ fn a_comparison_is_as_described() {
             record.judge();
         }
         record.audits.push(audit(3));
+        record.target.container = Some(container());
+        record.target.runtime = Some("in a container: as asked".into());
         record
     });
     check(COMPARE, &parsed(&comparison.to_json()));
@@ -160,6 +163,8 @@ fn run() -> run_record::RunRecord {
     let mut record = record("shop", SHOP, answer);
     record.connections.tls.record(MS);
     in_a_container(&mut record.resources);
+    record.target.container = Some(container());
+    record.target.runtime = Some("in a container: as asked".into());
     record.audits.push(audit(3));
     record.ended_by = Some(run_record::EndedBy {
         expression: "error_rate < 1%".into(),

@@ -15,6 +15,7 @@ use clap::{
 };
 
 use super::access::AccessArgs;
+use super::runtime::RuntimeArgs;
 use crate::placement::{Pin, PinError};
 use crate::scenario::Phase;
 use crate::session::Durability;
@@ -212,7 +213,7 @@ pub(super) struct RunArgs {
     /// A scenario file, or a URL to which one request is sent again and again
     #[arg(value_name = "SCENARIO|URL")]
     pub(super) what: String,
-    /// The target: a name in targets.yaml, a URL, or command:…
+    /// The target: a name in targets.yaml, a URL, command:… or image:…
     #[arg(long, value_name = "TARGET")]
     pub(super) target: Option<String>,
     /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
@@ -281,6 +282,8 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub(super) no_preflight: bool,
     #[command(flatten)]
+    pub(super) containers: RuntimeArgs,
+    #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
     pub(super) saving: Saving,
@@ -324,6 +327,8 @@ pub(super) struct CompareArgs {
     /// Do not walk through each flow once before each load
     #[arg(long)]
     pub(super) no_preflight: bool,
+    #[command(flatten)]
+    pub(super) containers: RuntimeArgs,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]

@@ -18,10 +18,12 @@ use crate::target_spec::{TargetSpec, TargetsFile};
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
     let outputs = report::Outputs::open(&args.saving.output)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
-    let request = request(&args, targets.as_ref())?;
+    let mut request = request(&args, targets.as_ref())?;
     // Before anything is started: which phase, at which rate, and whether this machine allows it.
     request.plan()?;
     check_limits(&request.scenario, None)?;
+    let arms = &mut request.arms;
+    args.containers.apply(arms, &args.common).await?;
     let terms = Terms {
         placement: place(&args.placing.pin, &request.arms, request.workers()?)?,
         durability: args.placing.durability.into(),

@@ -134,6 +134,9 @@ impl From<SessionError> for Failure {
             SessionError::Interrupted(_) => Self::interrupted(),
             SessionError::Select(error) => error.into(),
             SessionError::Target(error) => Self::said(&chain(&error), error.hint()),
+            SessionError::Runtime(error) => {
+                Self::said(&error.to_string(), Some(error.hint().into()))
+            }
             SessionError::Pin(error) => Self::said(&error.to_string(), Some(error.hint().into())),
             SessionError::Tls(error) => error.into(),
             SessionError::Load(LoadError::Limit(error)) => {

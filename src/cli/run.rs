@@ -39,6 +39,9 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     let (scenario, target) = what(&args, targets.as_ref())?;
     let scenario = scenario.with_thresholds(&args.threshold)?;
     let (scenario, given) = data::given(scenario)?;
+    let mut target = target;
+    let targets = std::slice::from_mut(&mut target);
+    args.containers.apply(targets, &args.common).await?;
     let subject = args.watch.as_deref().map(subject).transpose()?;
     let request = Request {
         scenario,

@@ -17,7 +17,9 @@ use super::layout::{Column, Grid, Page};
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::PhaseTally;
-use crate::run_record::{Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity};
+use crate::run_record::{
+    Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
+};
 use crate::scenario::{LoadModel, Scenario};
 use crate::stats::fewest;
 use crate::units::{Quantile, mib, thousands, three_digits};
@@ -37,6 +39,10 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     phases::tables(&view, &mut page);
     view.connections(&mut page);
     resources::lines(record, &mut page);
+    for (label, facts) in runtime(&record.target) {
+        page.labelled(label, &[&facts.join(" · ")]);
+    }
+    ended(&record.target, &mut page);
     view.remarks(&mut page, options);
     thresholds::rulings(record, &mut page);
     view.validity(&mut page);
@@ -465,6 +471,39 @@ fn environment(record: &RunRecord, page: &mut Page) {
     }
     let ScenarioIdentity { seed, digest, .. } = &record.scenario;
     page.labelled("scenario", &[&format!("seed {seed} · sha256 {digest}")]);
+}
+
+/// In what a target ran, where that could have been something else, and what its container was.
+fn runtime(target: &TargetIdentity) -> Vec<(&'static str, Vec<String>)> {
+    let why = target.runtime.iter();
+    let why = why.map(|runtime| ("runtime", vec![runtime.clone()]));
+    let container = target.container.iter().map(|container| {
+        let size = container.image_bytes.map(bytes);
+        let network = match container.network.as_str() {
+            "own" => "a network of its own",
+            _ => "this machine's network",
+        };
+        let facts = [
+            Some(container.image.clone()),
+            size,
+            Some(container.engine.clone()),
+            Some(network.to_owned()),
+            Some(container.limits.to_string()),
+        ];
+        ("container", facts.into_iter().flatten().collect())
+    });
+    why.chain(container).collect()
+}
+
+/// That a target ended before it was asked to, and why: the figures are of one that was not there to the end.
+fn ended(target: &TargetIdentity, page: &mut Page) {
+    if let Some(exit) = target
+        .exit
+        .as_ref()
+        .filter(|exit| exit.starts_with("ended by itself"))
+    {
+        page.verdict("ENDED", &[&format!("the target {exit}")]);
+    }
 }
 
 /// What is known of several facts, on one line.

@@ -8,11 +8,12 @@ use crate::exchange::{Exchange, Outcome};
 use crate::ledger::{Ledger, Place, WalkEnd};
 use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{
-    Audit, Connections, Environment, Failure, FlowNames, Generator, HttpVersion, PhaseRecord,
-    RunRecord, ScenarioIdentity, TargetIdentity, Traffic,
+    Audit, Connections, ContainerIdentity, Environment, Failure, FlowNames, Generator, HttpVersion,
+    PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity, Traffic,
 };
 use crate::scenario::Scenario;
 use crate::schedule::{Arrival, Schedule};
+use crate::target_spec::Limits;
 use crate::validity::Validity;
 use crate::windows::{Grid, Recorder, Windows};
 
@@ -328,10 +329,28 @@ pub(crate) fn target(name: &str) -> TargetIdentity {
         process: Some((4242, format!("{name}-service"))),
         executable: Some("9f".repeat(32)),
         revision: Some("4bc29b4-dirty".into()),
+        container: None,
+        runtime: None,
         settings: [("framework", name), ("workers", "2")]
             .map(|(name, value)| (name.into(), value.into()))
             .into(),
         exit: Some("exit status 0".into()),
+    }
+}
+
+/// What a target's container was made of.
+pub(crate) fn container() -> ContainerIdentity {
+    ContainerIdentity {
+        engine: "Docker 20.10.24".into(),
+        image: "svc:1.4".into(),
+        image_id: format!("sha256:{}", "0a".repeat(32)),
+        image_digest: Some(format!("svc@sha256:{}", "0b".repeat(32))),
+        image_bytes: Some(2_610_000),
+        network: "host".into(),
+        limits: Limits {
+            cpus: "0.5".parse().ok(),
+            memory: "32MiB".parse().ok(),
+        },
     }
 }
 

@@ -153,6 +153,9 @@ pub(super) async fn launch(
         log: &log,
         connect_to: &access.connect_to,
         beside,
+        cpus: (stage.placement.as_ref())
+            .map(|placement| placement.target.to_string())
+            .filter(|cpus| !cpus.is_empty()),
     };
     let _confined = stage.confine(|placement| &placement.target)?;
     let target = shutdown
@@ -335,7 +338,7 @@ fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError
         return Probe::watch(subject, request.sample_hz).map(Some);
     }
     if let Some(pid) = target.pid() {
-        return Probe::watch(Subject::Process(pid), request.sample_hz).map(Some);
+        return Probe::watch(started(pid), request.sample_hz).map(Some);
     }
     let address = target.address();
     if !address.ip().is_loopback() {
@@ -343,6 +346,11 @@ fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError
     }
     // Nobody asked for it, so what cannot be seen is left out of the record.
     Ok(Probe::watch(Subject::Port(address.port()), request.sample_hz).ok())
+}
+
+/// How a target that tailmark started is watched: by the processes that descend from its first, in a container as well.
+fn started(pid: u32) -> Subject {
+    Subject::Process(pid)
 }
 
 fn record(request: &Request, started: String, measured: Measured) -> RunRecord {

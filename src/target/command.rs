@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often another port is tried, where the one that was free has been taken in the meantime.
-const PORTS_TRIED: u32 = 3;
+pub(super) const PORTS_TRIED: u32 = 3;
 
 /// A launched, ready process.
 #[derive(Debug)]
@@ -83,7 +83,8 @@ async fn launch_once(
             folder: spec.folder.clone(),
             source,
         })?;
-    match await_ready(&guarded, address, &spec.ready, started).await {
+    let ended = async || drop(guarded.ended().await);
+    match await_ready(ended, address, &spec.ready, started).await {
         Readiness::Ready => {}
         Readiness::Late(failure) => {
             // Stopped first, so that its last lines are really the last.
@@ -156,6 +157,7 @@ impl Process {
                 cause: ExitCause::ByItself,
                 status,
                 after: ended - self.ready,
+                out_of_memory: None,
             });
         }
         let status = self.guarded.stop()?;
@@ -171,6 +173,7 @@ impl Process {
             cause,
             status,
             after,
+            out_of_memory: None,
         })
     }
 }
@@ -199,14 +202,16 @@ pub(super) fn prepare(
     prepared
 }
 
-enum Readiness {
+/// What came of waiting for a target.
+pub(super) enum Readiness {
     Ready,
     Ended,
     Late(String),
 }
 
-async fn await_ready(
-    process: &Guarded,
+/// Tries to reach `address` until it is as `ready` says, `ended` returns, or the time is up that began at `started`.
+pub(super) async fn await_ready(
+    ended: impl AsyncFn(),
     address: SocketAddr,
     ready: &target_spec::Ready,
     started: Instant,
@@ -218,7 +223,7 @@ async fn await_ready(
             attempt(address, ready.path.as_deref()),
         );
         let failure = tokio::select! {
-            _ = process.ended() => return Readiness::Ended,
+            () = ended() => return Readiness::Ended,
             outcome = attempt => match outcome {
                 Ok(Ok(())) => return Readiness::Ready,
                 Ok(Err(failure)) => failure,
@@ -232,7 +237,7 @@ async fn await_ready(
             });
         }
         tokio::select! {
-            _ = process.ended() => return Readiness::Ended,
+            () = ended() => return Readiness::Ended,
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -297,14 +302,14 @@ fn watch_end(process: &Guarded) -> io::Result<watch::Receiver<Option<Instant>>> 
     Ok(receiver)
 }
 
-fn names_a_taken_port(log: &Log) -> bool {
+pub(super) fn names_a_taken_port(log: &Log) -> bool {
     log.lines.iter().any(|line| {
         let line = line.to_lowercase();
         line.contains("address already in use") || line.contains("eaddrinuse")
     })
 }
 
-fn free_address() -> io::Result<SocketAddr> {
+pub(super) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

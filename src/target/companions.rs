@@ -35,6 +35,7 @@ impl Companions {
             let own = TargetSpec {
                 name: format!("{} beside {}", companion.variable, spec.name),
                 kind: TargetKind::Command(companion.command.clone()),
+                image: None,
                 ready: Ready::default(),
                 stop: Stop::default(),
                 ..spec.clone()
@@ -45,6 +46,7 @@ impl Companions {
                 log: &log,
                 connect_to: &[],
                 beside: Self::default(),
+                cpus: None,
             };
             running.push(Running {
                 process: command::launch(&own, &companion.command, &launch).await?,

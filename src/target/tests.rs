@@ -20,6 +20,8 @@ impl Case {
             name: "svc".to_owned(),
             folder: folder.path().to_owned(),
             kind: TargetKind::Command(CommandLine::parse(command).unwrap()),
+            image: None,
+            runtime: None,
             ready: Ready {
                 path: Some("/readyz".to_owned()),
                 within: Duration::from_secs(20),
@@ -59,6 +61,7 @@ impl Case {
                 log: &self.log(),
                 connect_to: &[],
                 beside: Companions::default(),
+                cpus: None,
             },
         )
         .await

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::{
-    CommandError, CommandLine, Ready, Stop, Stores, TargetKind, TargetSpec, TargetUrl, TargetsFile,
-    UrlError, did_you_mean,
+    CommandError, CommandLine, Image, ImageError, Ready, Stop, Stores, TargetKind, TargetSpec,
+    TargetUrl, TargetsFile, UrlError, did_you_mean,
 };
 
 /// An argument that names no target.
@@ -33,9 +33,9 @@ pub enum TargetError {
         /// What is wrong with it.
         source: CommandError,
     },
-    /// A kind of target that the documentation names and this version does not support.
-    #[error("`{0}:` is not supported yet")]
-    Later(&'static str),
+    /// `image:` and no image.
+    #[error("`image:`: {0}")]
+    Image(#[from] ImageError),
 }
 
 impl TargetError {
@@ -46,18 +46,22 @@ impl TargetError {
             Self::Unknown { hint, .. } => Some(hint.clone()),
             Self::Url(error) => error.hint(),
             Self::Command { .. } => Some("write command:'./service --port {port}'".to_owned()),
-            Self::Later(_) => None,
+            Self::Image(error) => Some(error.hint().to_owned()),
         }
     }
 }
 
 impl TargetSpec {
-    /// The target that `argument` names: one of `file`, a URL, or `command:…`, which runs in the current folder.
+    /// The target that `argument` names: one of `file`, a URL, `command:…`, which runs in the current folder, or
+    /// `image:…`.
     ///
     /// # Errors
-    /// The name is unknown, or what was written is no URL or no command.
+    /// The name is unknown, or what was written is no URL, no command or no image.
     pub fn from_argument(argument: &str, file: Option<&TargetsFile>) -> Result<Self, TargetError> {
-        if argument.contains("://") && !argument.starts_with("command:") {
+        let has_prefix = ["command:", "image:"]
+            .iter()
+            .any(|kind| argument.starts_with(kind));
+        if argument.contains("://") && !has_prefix {
             let url: TargetUrl = argument.parse()?;
             let name = url.authority().replace(['[', ']'], "").replace(':', "-");
             let name = name.trim_matches('-').to_owned();
@@ -85,8 +89,9 @@ impl TargetSpec {
             };
             return Ok(Self::plain(name, TargetKind::Command(command)));
         }
-        if argument.starts_with("image:") {
-            return Err(TargetError::Later("image"));
+        if let Some(reference) = argument.strip_prefix("image:") {
+            let image = Image::parse(reference)?;
+            return Ok(Self::plain(image.plain_name(), TargetKind::Image(image)));
         }
         if let Some(target) = file.and_then(|file| file.named(argument)) {
             return Ok(target.clone());
@@ -100,6 +105,8 @@ impl TargetSpec {
             name,
             folder: PathBuf::from("."),
             kind,
+            image: None,
+            runtime: None,
             ready: Ready::default(),
             stop: Stop::default(),
             stores: Stores::default(),
@@ -125,9 +132,8 @@ fn unknown(name: &str, file: Option<&TargetsFile>) -> TargetError {
             file.file_name,
             file.names().collect::<Vec<_>>().join(", ")
         ),
-        None => {
-            "there is no targets.yaml here: give a URL, command:'…' or --targets FILE".to_owned()
-        }
+        None => "there is no targets.yaml here: give a URL, command:'…', image:… or --targets FILE"
+            .to_owned(),
     };
     TargetError::Unknown {
         name: name.to_owned(),

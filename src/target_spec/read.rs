@@ -1,30 +1,36 @@
 //! From the tree of a targets file to targets: keys, defaults and bounds.
 
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
 use super::{
-    CommandLine, Companion, Ready, Signal, Stop, Stores, TargetKind, TargetSpec, TargetUrl,
+    CommandLine, Companion, Image, LimitError, Limits, Ready, Signal, Stop, Stores, TargetKind,
+    TargetSpec, TargetUrl,
 };
 use crate::document::{Fields, Keys, Kind, Node, Walk};
 
 const FILE_KEYS: Keys = Keys::new(&["tailmark", "targets"], &[]).with_extensions();
 const TARGET_KEYS: Keys = Keys::new(
     &[
-        "command", "url", "build", "ready", "stop", "stores", "seed", "audit", "describe", "env",
-        "beside",
+        "command", "image", "url", "build", "ready", "stop", "stores", "seed", "audit", "describe",
+        "env", "beside", "port", "args", "limits",
     ],
-    &["image", "port", "args", "limits", "prepare", "watch"],
+    &["prepare", "watch"],
 );
+const LIMITS_KEYS: Keys = Keys::new(&["cpus", "memory"], &[]);
 const READY_KEYS: Keys = Keys::new(&["path", "within"], &[]);
 const STOP_KEYS: Keys = Keys::new(&["signal", "within"], &[]);
 
 /// What a target that runs already has no use for: tailmark neither starts nor stops it.
-const COMMAND_ONLY: [&str; 9] = [
+const STARTED_ONLY: [&str; 9] = [
     "build", "ready", "stop", "stores", "seed", "audit", "describe", "env", "beside",
 ];
+
+/// What is said of containers alone.
+const IMAGE_ONLY: [&str; 3] = ["port", "args", "limits"];
 
 /// How long starting or stopping may take at most: ten minutes, beyond which a person would have looked.
 const MAX_WITHIN: Duration = Duration::from_secs(600);
@@ -55,6 +61,7 @@ fn target<'d>(
     let called = walk.name(name, "target");
     let fields = walk.map(node, &format!("target `{}`", name.text), TARGET_KEYS)?;
     let kind = kind(walk, fields, &name.text);
+    let image = image(walk, fields);
     let ready = match fields.get("ready") {
         Some(node) => ready(walk, node),
         None => Some(Ready::default()),
@@ -71,10 +78,17 @@ fn target<'d>(
         ["build", "seed", "audit", "describe"].map(|key| side_command(walk, fields, key));
     let env = env(walk, fields, stores.unwrap_or_default());
     let beside = beside(walk, fields, stores.unwrap_or_default());
+    let (kind, image) = match (kind?, image?) {
+        (Some(kind), image) => (kind, image),
+        (None, Some(image)) => (TargetKind::Image(image), None),
+        (None, None) => return None,
+    };
     Some(TargetSpec {
         name: called?,
         folder: folder.to_owned(),
-        kind: kind?,
+        kind,
+        image,
+        runtime: None,
         ready: ready?,
         stop: stop?,
         stores: stores?,
@@ -87,35 +101,130 @@ fn target<'d>(
     })
 }
 
-fn kind<'d>(walk: &mut Walk<'d>, fields: Fields<'d>, name: &str) -> Option<TargetKind> {
+/// The command or the URL; none of a target that is an image alone.
+fn kind<'d>(walk: &mut Walk<'d>, fields: Fields<'d>, name: &str) -> Option<Option<TargetKind>> {
+    let image = fields.get("image").is_some();
     match (fields.get("command"), fields.entry("url")) {
-        (Some(node), None) => command(walk, node, "command").map(TargetKind::Command),
-        (None, Some((_, node))) => {
-            for (key, _) in COMMAND_ONLY.iter().filter_map(|key| fields.entry(key)) {
+        (Some(node), None) => {
+            let command = command(walk, node, "command")?;
+            Some(Some(TargetKind::Command(command)))
+        }
+        (None, None) if image => Some(None),
+        (None, Some((_, node))) if !image => {
+            for (key, _) in STARTED_ONLY.iter().filter_map(|key| fields.entry(key)) {
                 let message = format!(
-                    "`{}` is for a target with `command`: tailmark does not start this one",
+                    "`{}` is for a target with `command` or `image`: tailmark does not start this one",
                     key.text
                 );
                 walk.refuse(key.place, message);
             }
-            url(walk, node).map(TargetKind::Url)
+            url(walk, node).map(|url| Some(TargetKind::Url(url)))
         }
-        (Some(_), Some((url, _))) => {
+        (command, Some((url, _))) => {
+            let other = if command.is_some() {
+                "command"
+            } else {
+                "image"
+            };
             walk.refuse(
                 url.place,
-                format!("target `{name}` has both `command` and `url`"),
+                format!("target `{name}` has both `{other}` and `url`"),
             );
             None
         }
         (None, None) => {
-            // Where either was misspelt, or the image was refused, that both are missing is no second problem.
-            let meant = ["command", "url"]
+            // Where one was misspelt, that all are missing is no second problem.
+            let meant = ["command", "image", "url"]
                 .iter()
                 .any(|key| walk.misspelt(fields, key));
-            if !meant && fields.get("image").is_none() {
-                let message = format!("target `{name}` has neither `command` nor `url`");
+            if !meant {
+                let message = format!("target `{name}` has no `command`, `image` or `url`");
                 walk.refuse(fields.place(), message);
             }
+            None
+        }
+    }
+}
+
+/// The image, with what is said of its containers; none where the target has none.
+fn image<'d>(walk: &mut Walk<'d>, fields: Fields<'d>) -> Option<Option<Image>> {
+    let Some(node) = fields.get("image") else {
+        let meant = walk.misspelt(fields, "image");
+        for (key, _) in IMAGE_ONLY.iter().filter_map(|key| fields.entry(key)) {
+            if !meant {
+                let message = format!("`{}` is for a target with `image`", key.text);
+                walk.refuse(key.place, message);
+            }
+        }
+        return Some(None);
+    };
+    let reference = walk.text(node, "image", "an image such as svc:1.4");
+    let image = reference.and_then(|reference| match Image::parse(reference) {
+        Ok(image) => Some(image),
+        Err(error) => {
+            walk.refuse_with_hint(node.place, format!("`image`: {error}"), error.hint());
+            None
+        }
+    });
+    let args = match fields.get("args") {
+        Some(node) => command(walk, node, "args").map(Some),
+        None => Some(None),
+    };
+    let port = port(walk, fields);
+    let limits = match fields.get("limits") {
+        Some(node) => limits(walk, node),
+        None => Some(Limits::default()),
+    };
+    Some(Some(Image {
+        args: args?,
+        port: port?,
+        limits: limits?,
+        ..image?
+    }))
+}
+
+/// The port of an image that has a fixed one. In its own network, this machine's loopback is out of its reach.
+fn port<'d>(walk: &mut Walk<'d>, fields: Fields<'d>) -> Option<Option<u16>> {
+    let Some((key, node)) = fields.entry("port") else {
+        return Some(None);
+    };
+    let port = walk.integer(node, "port", 1..=u64::from(u16::MAX));
+    let unreachable = ["stores", "beside"];
+    for other in unreachable.iter().filter(|key| fields.get(key).is_some()) {
+        walk.refuse_with_hint(
+            key.place,
+            format!(
+                "`port` gives the image a network of its own, from where `{other}` on 127.0.0.1 are out of reach"
+            ),
+            "leave `port` out: the image is told a free port by PORT, and by `{port}` in `args`",
+        );
+    }
+    port.and_then(|port| u16::try_from(port).ok()).map(Some)
+}
+
+fn limits<'d>(walk: &mut Walk<'d>, node: &'d Node) -> Option<Limits> {
+    let fields = walk.map(node, "`limits`", LIMITS_KEYS)?;
+    let cpus = limit(walk, fields, "cpus", "a number of CPUs such as 0.5");
+    let memory = limit(walk, fields, "memory", "a size such as 512MiB");
+    Some(Limits {
+        cpus: cpus?,
+        memory: memory?,
+    })
+}
+
+fn limit<'d, T: FromStr<Err = LimitError>>(
+    walk: &mut Walk<'d>,
+    fields: Fields<'d>,
+    key: &str,
+    wants: &str,
+) -> Option<Option<T>> {
+    let Some(node) = fields.get(key) else {
+        return Some(None);
+    };
+    match walk.text(node, key, wants)?.parse() {
+        Ok(limit) => Some(Some(limit)),
+        Err(error) => {
+            walk.refuse_with_hint(node.place, format!("`{key}`: {error}"), error.hint());
             None
         }
     }
@@ -160,7 +269,7 @@ fn side_command<'d>(
     if command.wants_port() {
         walk.refuse(
             node.place,
-            format!("`{key}` has no port: `{{port}}` stands in `command` alone"),
+            format!("`{key}` has no port: `{{port}}` stands in `command` and `args` alone"),
         );
         return None;
     }

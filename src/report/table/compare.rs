@@ -17,6 +17,7 @@ pub fn compare(comparison: &Comparison, options: &Options) -> String {
     let mut page = Page::new(options.width, options.color);
     view.title(&mut page);
     view.grid(&mut page);
+    view.runtimes(&mut page);
     view.settings(&mut page);
     view.notes(&mut page);
     view.integrity(&mut page);
@@ -191,6 +192,22 @@ impl<'a> View<'a> {
             (value, ratio.map_or(UNKNOWN.to_owned(), change))
         });
         push(grid, label, cells);
+    }
+
+    /// In what the targets ran, said once where it is the same of all.
+    fn runtimes(&self, page: &mut Page) {
+        let targets = self.comparison.targets();
+        let of = |target: &TargetIdentity| {
+            let lines = super::runtime(target).into_iter();
+            lines.map(|(label, facts)| (label, facts.join(" · ")))
+        };
+        let mut said: Vec<(&str, String)> = Vec::new();
+        for line in targets.iter().flat_map(of) {
+            if !said.contains(&line) {
+                page.labelled(line.0, &[&line.1]);
+                said.push(line);
+            }
+        }
     }
 
     /// In what the targets differ by their own account, and in how much they do not.

@@ -9,7 +9,7 @@ use crate::exchange::Outcome;
 use crate::judgement::rulings;
 use crate::report::Options;
 use crate::run_record::fixtures::{
-    Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread, url_yaml,
+    Answer, MODELS, MS, SHOP, audit, container, ok, record, shop, spread, url_yaml,
 };
 use crate::run_record::resources::{Container, MemorySeries, Resources};
 use crate::run_record::{Audit, EndedBy, RunRecord};
@@ -465,6 +465,29 @@ fn failures_and_lower_bounds() {
       settings   framework axum · workers 2
       scenario   seed 1 · sha256 a40f806c7f9fabec3955f5561830f5ba10b3987b3fe65690a57703330b8c6e1c
     ");
+}
+
+#[test]
+fn what_a_target_ran_in_is_said_and_how_it_ended() {
+    let mut record = record("url", &url_yaml("100/s", "1s"), |_| ok(MS));
+    record.target.runtime = Some("as a process: no container engine answers".into());
+    let said = |record: &RunRecord, words: &str| {
+        let text = run(record, &PLAIN);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{text}");
+    };
+    said(&record, "runtime as a process: no container engine answers");
+    record.target.container = Some(container());
+    said(
+        &record,
+        "container svc:1.4 · 2.61 MB · Docker 20.10.24 · this machine's network · 0.5 CPUs and 32 MiB of memory",
+    );
+    assert!(!run(&record, &PLAIN).contains("ENDED"));
+    record.target.exit = Some("ended by itself 2 s after it was ready (exit status: 137)".into());
+    said(
+        &record,
+        "ENDED the target ended by itself 2 s after it was ready",
+    );
 }
 
 /// A target that serves one request at a time, each in `service`, so that a queue builds up in front of it.

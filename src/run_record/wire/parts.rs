@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::exchange::{Outcome, Outcomes};
 use crate::histogram::{DecodeError, Encoded, Histogram};
-use crate::run_record::{Audit, Environment, ScenarioIdentity, TargetIdentity};
+use crate::run_record::{Audit, ContainerIdentity, Environment, ScenarioIdentity, TargetIdentity};
 use crate::scenario::Arrivals;
+use crate::target_spec::{Cpus, Limits, MemoryLimit};
 use crate::units::Rate;
 use crate::validity::{Note, State, Validity};
 
@@ -41,7 +42,23 @@ struct WireIdentity {
     executable_sha256: Option<String>,
     revision: Option<String>,
     #[serde(default)]
+    container: Option<WireContainer>,
+    #[serde(default)]
+    runtime: Option<String>,
+    #[serde(default)]
     settings: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireContainer {
+    engine: String,
+    image: String,
+    image_id: String,
+    image_digest: Option<String>,
+    image_bytes: Option<u64>,
+    network: String,
+    limit_nano_cpus: Option<u64>,
+    limit_memory_bytes: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,6 +136,8 @@ impl WireTarget {
                 process_name: target.process.as_ref().map(|(_, name)| name.clone()),
                 executable_sha256: target.executable.clone(),
                 revision: target.revision.clone(),
+                container: target.container.as_ref().map(WireContainer::new),
+                runtime: target.runtime.clone(),
                 settings: target.settings.clone(),
             },
             exit: target.exit.clone(),
@@ -135,8 +154,40 @@ impl WireTarget {
             process: identity.process_id.zip(identity.process_name),
             executable: identity.executable_sha256,
             revision: identity.revision,
+            container: identity.container.map(WireContainer::into_identity),
+            runtime: identity.runtime,
             settings: identity.settings,
             exit: self.exit,
+        }
+    }
+}
+
+impl WireContainer {
+    fn new(container: &ContainerIdentity) -> Self {
+        Self {
+            engine: container.engine.clone(),
+            image: container.image.clone(),
+            image_id: container.image_id.clone(),
+            image_digest: container.image_digest.clone(),
+            image_bytes: container.image_bytes,
+            network: container.network.clone(),
+            limit_nano_cpus: container.limits.cpus.map(Cpus::nano),
+            limit_memory_bytes: container.limits.memory.map(MemoryLimit::bytes),
+        }
+    }
+
+    fn into_identity(self) -> ContainerIdentity {
+        ContainerIdentity {
+            engine: self.engine,
+            image: self.image,
+            image_id: self.image_id,
+            image_digest: self.image_digest,
+            image_bytes: self.image_bytes,
+            network: self.network,
+            limits: Limits {
+                cpus: self.limit_nano_cpus.map(Cpus::of_nano),
+                memory: self.limit_memory_bytes.map(MemoryLimit::of),
+            },
         }
     }
 }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::exchange::Outcome;
-use crate::run_record::fixtures::{Answer, MODELS, MS, SHOP, audit, ok, record, shop, spread};
+use crate::run_record::fixtures::{
+    Answer, MODELS, MS, SHOP, audit, container, ok, record, shop, spread,
+};
 use crate::run_record::resources::Container;
 use crate::run_record::{Audit, EndedBy};
 use crate::threshold::{Figure, Observed, Ruling};
@@ -93,6 +95,8 @@ proptest! {
             reason: None,
         })
         .into();
+        given.target.runtime = Some(name.clone()).filter(|_| busy > 0.5);
+        given.target.container = Some(container()).filter(|_| busy > 0.5);
         given.target.name = name;
         let facts: std::collections::BTreeMap<_, _> = facts.into_iter().collect();
         // Not in the order of their names: the order is the audit's own.

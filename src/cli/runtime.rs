@@ -1,0 +1,82 @@
+//! How targets run: as processes or in containers, and within which limits.
+
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::args::Common;
+use super::failure::Failure;
+use crate::session::runtime::{Runtime, Wish, choose};
+use crate::target_spec::{Cpus, LimitError, Limits, MemoryLimit, TargetSpec};
+
+/// Flags about containers.
+#[derive(Debug, ClapArgs)]
+pub(super) struct RuntimeArgs {
+    /// How targets run that have both a command and an image; auto takes containers where an engine answers and has
+    /// the images
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Containers"
+    )]
+    runtime: RuntimeWord,
+    /// Memory that each target may have, such as 32MiB
+    #[arg(long, value_name = "SIZE", value_parser = limit::<MemoryLimit>, help_heading = "Containers")]
+    memory: Option<MemoryLimit>,
+    /// CPUs that each target may keep busy, such as 0.5
+    #[arg(long, value_name = "N", value_parser = limit::<Cpus>, help_heading = "Containers")]
+    cpus: Option<Cpus>,
+    /// Get images from their registries first
+    #[arg(long, help_heading = "Containers")]
+    pull: bool,
+}
+
+/// How targets run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuntimeWord {
+    /// As containers where that is possible.
+    Auto,
+    /// As processes.
+    Process,
+    /// As containers.
+    Container,
+}
+
+impl RuntimeArgs {
+    /// Makes of `targets` what runs, and says what was chosen.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the command line alone writes to the terminal"
+    )]
+    pub(super) async fn apply(
+        &self,
+        targets: &mut [TargetSpec],
+        common: &Common,
+    ) -> Result<(), Failure> {
+        let wish = Wish {
+            runtime: match self.runtime {
+                RuntimeWord::Auto => Runtime::Auto,
+                RuntimeWord::Process => Runtime::Process,
+                RuntimeWord::Container => Runtime::Container,
+            },
+            limits: Limits {
+                cpus: self.cpus,
+                memory: self.memory,
+            },
+            pull: self.pull,
+        };
+        let notes = choose(targets, &wish).await?;
+        if !common.quiet {
+            for note in notes {
+                eprintln!("{note}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn limit<T: FromStr<Err = LimitError>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error: LimitError| format!("{error}; {}", error.hint()))
+}

@@ -1,0 +1,557 @@
+//! Targets as containers, against the engine of this machine: made, reached, ended, and nothing left behind.
+//!
+//! The image is made by the tests themselves and imported over the engine's API: `examples/container-service` and the
+//! libraries that it is linked with, nothing else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it cannot go on, and says why it was skipped"
+)]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tailmark::target::{Companions, ExitCause, Launch, Target, TargetError};
+use tailmark::target_spec::{TargetSpec, TargetsFile};
+
+use support::{Tool, sibling};
+
+/// How long a container may take to come or go on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An image of this process's tests, removed when the last of them is done with it.
+struct Image {
+    reference: String,
+}
+
+/// The image, made where none is there; none, with the reason printed, where it cannot be.
+fn image() -> Option<Arc<Image>> {
+    static SHARED: Mutex<Weak<Image>> = Mutex::new(Weak::new());
+    static MADE: AtomicU32 = AtomicU32::new(1);
+    if engine("GET", "/_ping", &[]).is_none() {
+        println!(
+            "skipped: no container engine answers at {}",
+            socket().display()
+        );
+        return None;
+    }
+    let Some(service) = sibling("examples/container-service") else {
+        println!(
+            "skipped: examples/container-service is not built; cargo test --workspace builds it"
+        );
+        return None;
+    };
+    let mut shared = SHARED.lock().unwrap();
+    if let Some(image) = shared.upgrade() {
+        return Some(image);
+    }
+    let tag = format!(
+        "{}-{}",
+        std::process::id(),
+        MADE.fetch_add(1, Ordering::Relaxed)
+    );
+    let changes = encoded(r#"ENTRYPOINT ["/service"]"#);
+    let path = format!("/images/create?fromSrc=-&repo=tailmark-test&tag={tag}&changes={changes}");
+    let (status, answer) = engine("POST", &path, &archive(&service)).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    let image = Arc::new(Image {
+        reference: format!("tailmark-test:{tag}"),
+    });
+    *shared = Arc::downgrade(&image);
+    Some(image)
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let path = format!("/images/{}?force=true", self.reference);
+        let removed = engine("DELETE", &path, &[]);
+        assert!(std::thread::panicking() || removed.is_some_and(|(status, _)| status == 200));
+    }
+}
+
+fn socket() -> PathBuf {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    host.strip_prefix("unix://")
+        .unwrap_or("/var/run/docker.sock")
+        .into()
+}
+
+/// Asks the engine by HTTP/1.0, so that its answer ends with the connection; the status and the body.
+fn engine(method: &str, path: &str, body: &[u8]) -> Option<(u16, String)> {
+    let mut stream = UnixStream::connect(socket()).ok()?;
+    let length = body.len();
+    let kind = "content-type: application/x-tar";
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nhost: localhost\r\n{kind}\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .ok()?;
+    stream.write_all(body).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// The program as `/service` and its libraries where they are on this machine, as a tar archive.
+fn archive(program: &Path) -> Vec<u8> {
+    let listed = Command::new("ldd").arg(program).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let mut archive = Vec::new();
+    add(&mut archive, "service", program);
+    for word in listed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
+        add(&mut archive, word.trim_start_matches('/'), Path::new(word));
+    }
+    archive.resize(archive.len() + 1024, 0);
+    archive
+}
+
+/// A file with its head in the format of POSIX, `ustar`.
+fn add(archive: &mut Vec<u8>, name: &str, file: &Path) {
+    let content = std::fs::read(file).unwrap();
+    let mut head = [0; 512];
+    let mut put =
+        |at: usize, text: &str| head[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000755");
+    put(108, "0000000");
+    put(116, "0000000");
+    put(124, &format!("{:011o}", content.len()));
+    put(136, "00000000000");
+    // The sum counts its own field as blanks.
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+    head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    archive.extend(head);
+    archive.extend(&content);
+    archive.resize(archive.len().next_multiple_of(512), 0);
+}
+
+/// The containers with a label, running or not.
+fn labelled(label: &str) -> Vec<Value> {
+    let filters = encoded(&format!(r#"{{"label":["{label}"]}}"#));
+    let (status, body) = engine(
+        "GET",
+        &format!("/containers/json?all=true&filters={filters}"),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn is_there(id: &str) -> bool {
+    let (status, _) = engine("GET", &format!("/containers/{id}/json"), &[]).unwrap();
+    status == 200
+}
+
+/// The container of this process whose main process is `pid`.
+fn container_of(pid: u32) -> String {
+    let own = format!("tailmark.owner.pid={}", std::process::id());
+    let ids = labelled(&own)
+        .into_iter()
+        .map(|found| found["Id"].as_str().unwrap().to_owned());
+    let mut matching = ids.filter(|id| {
+        let (_, body) = engine("GET", &format!("/containers/{id}/json"), &[]).unwrap();
+        serde_json::from_str::<Value>(&body).is_ok_and(|seen| seen["State"]["Pid"] == pid)
+    });
+    matching.next().unwrap()
+}
+
+/// A target of the image, as a targets file describes it.
+struct Case {
+    _image: Arc<Image>,
+    spec: TargetSpec,
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    /// With these lines, beside those that all have.
+    fn new(lines: &str) -> Option<Self> {
+        let image = image()?;
+        let text = format!(
+            "tailmark: 1\ntargets:\n  svc:\n    image: {}\n    stop: {{ within: 20s }}\n{lines}",
+            image.reference
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = TargetsFile::parse("targets.yaml", folder.path(), text.as_bytes());
+        let file = file.map_err(|problems| problems.to_string()).unwrap();
+        Some(Self {
+            _image: image,
+            spec: file.named("svc").unwrap().clone(),
+            folder,
+        })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("svc.log")
+    }
+
+    async fn launch(&self) -> Result<Target, TargetError> {
+        let launch = Launch {
+            env: vec![("COLOUR".to_owned(), "blue".to_owned())],
+            log: &self.log(),
+            connect_to: &[],
+            beside: Companions::default(),
+            cpus: None,
+        };
+        Target::launch(&self.spec, launch).await
+    }
+}
+
+/// On this machine's network, where nobody else is to reach it.
+const LOCAL: &str = "    env: { HOST: 127.0.0.1, COLOUR: red }\n";
+
+async fn get(target: &Target, path: &str) -> Result<String, reqwest::Error> {
+    let url = format!("http://{}{path}", target.address());
+    reqwest::get(url).await?.text().await
+}
+
+#[tokio::test]
+async fn on_the_machines_network_it_is_told_a_port() {
+    let Some(case) = Case::new(&format!(
+        "{LOCAL}    args: at {{port}}\n    ready: {{ path: / }}\n"
+    )) else {
+        return;
+    };
+    let target = case.launch().await.unwrap();
+    let port = target.address().port();
+    assert!(target.address().ip().is_loopback());
+    assert_eq!(get(&target, "/env/PORT").await.unwrap(), port.to_string());
+    assert_eq!(
+        get(&target, "/env/COLOUR").await.unwrap(),
+        "blue",
+        "a launch's variable wins"
+    );
+    assert!(target.startup().unwrap() > Duration::ZERO);
+
+    let pid = target.pid().unwrap();
+    let id = container_of(pid);
+    let identity = target.identity().clone();
+    assert_eq!(identity.kind, "image");
+    assert_eq!(
+        identity.command.unwrap(),
+        ["/service", "at", &port.to_string()]
+    );
+    let container = identity.container.unwrap();
+    assert!(container.image.starts_with("tailmark-test:"));
+    assert!(container.image_id.starts_with("sha256:"), "{container:?}");
+    assert!(container.image_bytes.unwrap() > 100_000, "{container:?}");
+    assert_eq!(
+        (container.image_digest, container.network.as_str()),
+        (None, "host")
+    );
+
+    let exit = target.stop().await.unwrap().unwrap();
+    assert_eq!(
+        (exit.cause, exit.status.code()),
+        (ExitCause::Stopped, Some(0)),
+        "{exit}"
+    );
+    assert_eq!(exit.out_of_memory, None);
+    assert!(!is_there(&id) && !Path::new(&format!("/proc/{pid}")).exists());
+    let log = std::fs::read_to_string(case.log()).unwrap();
+    assert_eq!(log, format!("listening on {port} at {port}\nbye\n"));
+}
+
+#[tokio::test]
+async fn with_a_fixed_port_it_has_a_network_of_its_own() {
+    let Some(case) = Case::new("    port: 8080\n") else {
+        return;
+    };
+    let target = case.launch().await.unwrap();
+    assert!(!target.address().ip().is_loopback());
+    assert_eq!(target.address().port(), 8080);
+    assert_eq!(get(&target, "/env/PORT").await.unwrap(), "8080");
+    assert_eq!(target.identity().container.as_ref().unwrap().network, "own");
+    let exit = target.stop().await.unwrap().unwrap();
+    assert_eq!(
+        (exit.cause, exit.status.code()),
+        (ExitCause::Stopped, Some(0)),
+        "{exit}"
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_is_named() {
+    let Some(mut case) = Case::new(LOCAL) else {
+        return;
+    };
+    let text = "tailmark: 1\ntargets: { svc: { image: \"tailmark-test:none\" } }";
+    let file = TargetsFile::parse("targets.yaml", Path::new("."), text.as_bytes()).unwrap();
+    case.spec = file.named("svc").unwrap().clone();
+    let error = case.launch().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "svc: there is no image `tailmark-test:none` on this machine"
+    );
+    assert!(
+        error.hint().unwrap().contains("--pull"),
+        "{:?}",
+        error.hint()
+    );
+}
+
+#[tokio::test]
+async fn one_that_ends_at_once_is_quoted() {
+    let Some(case) = Case::new("    env: { HOST: 127.0.0.1, FAIL: no configuration }\n") else {
+        return;
+    };
+    let error = case.launch().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "svc ended before it was ready (exit status: 3)"
+    );
+    assert!(
+        error.hint().unwrap().contains("no configuration"),
+        "{:?}",
+        error.hint()
+    );
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_started_says_why() {
+    let Some(case) = Case::new(&format!("{LOCAL}    limits: {{ cpus: 4000 }}\n")) else {
+        return;
+    };
+    let error = case.launch().await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("svc: the container engine cannot "),
+        "{error}"
+    );
+    assert!(error.to_lowercase().contains("cpu"), "{error}");
+}
+
+#[tokio::test]
+async fn one_that_is_late_is_quoted_and_gone() {
+    let lines = format!("{LOCAL}    ready: {{ path: /never, within: 1s }}\n");
+    let Some(case) = Case::new(&lines) else {
+        return;
+    };
+    let error = case.launch().await.unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with("svc was not ready within 1 s: GET /never → "),
+        "{message}"
+    );
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("listening on") && hint.contains("bye"),
+        "{hint}"
+    );
+}
+
+#[tokio::test]
+async fn one_that_passes_over_its_signal_is_killed() {
+    let lines = "    env: { HOST: 127.0.0.1, DEAF: 1 }\n";
+    let Some(mut case) = Case::new(lines) else {
+        return;
+    };
+    case.spec.stop.within = Duration::from_millis(50);
+    let target = case.launch().await.unwrap();
+    let id = container_of(target.pid().unwrap());
+    let exit = target.stop().await.unwrap().unwrap();
+    assert_eq!(
+        (exit.cause, exit.status.code()),
+        (ExitCause::Killed, Some(137)),
+        "{exit}"
+    );
+    assert!(
+        exit.after >= Duration::from_millis(50) && !is_there(&id),
+        "{exit}"
+    );
+}
+
+#[tokio::test]
+async fn one_that_needs_more_memory_than_it_may_have_says_so() {
+    let Some(case) = Case::new(&format!("{LOCAL}    limits: {{ memory: 32MiB }}\n")) else {
+        return;
+    };
+    let target = case.launch().await.unwrap();
+    assert_eq!(get(&target, "/grow/8").await.unwrap(), "8");
+    assert!(
+        get(&target, "/grow/64").await.is_err(),
+        "it is killed on the way"
+    );
+    tokio::time::timeout(PATIENCE, target.ended())
+        .await
+        .unwrap();
+    let error = target.gone().await;
+    assert_eq!(
+        error.to_string(),
+        "svc ran out of memory: the kernel killed it, for it needed more memory than its limit of 32 MiB"
+    );
+    assert!(
+        error.hint().unwrap().contains("listening on"),
+        "{:?}",
+        error.hint()
+    );
+}
+
+#[tokio::test]
+async fn dropping_one_removes_its_container() {
+    let Some(case) = Case::new(LOCAL) else {
+        return;
+    };
+    let target = case.launch().await.unwrap();
+    let id = container_of(target.pid().unwrap());
+    drop(target);
+    assert!(!is_there(&id));
+}
+
+const SCENARIO: &str = "tailmark: 1
+flows: { f: { steps: [ { get: / } ] } }
+phases: [ { name: steady, rate: 50/s, for: 1s } ]
+";
+
+/// A tool with a scenario and a target of the image.
+fn tool(image: &Image, ready: &str) -> Tool {
+    let tool = Tool::new();
+    tool.write("load.yaml", SCENARIO);
+    let reference = &image.reference;
+    let target = format!(
+        "  svc: {{ image: \"{reference}\", command: ./no-such-program, env: {{ HOST: 127.0.0.1 }}, ready: {ready} }}"
+    );
+    tool.write(
+        "targets.yaml",
+        &format!("tailmark: 1\ntargets:\n{target}\n"),
+    );
+    tool
+}
+
+/// The container of process `pid`, as soon as it is there.
+fn awaited(pid: u32) -> String {
+    let label = format!("tailmark.owner.pid={pid}");
+    let started = Instant::now();
+    loop {
+        let running = |found: &&Value| found["State"] == "running";
+        if let Some(found) = labelled(&label).iter().find(running) {
+            return found["Id"].as_str().unwrap().to_owned();
+        }
+        assert!(started.elapsed() < PATIENCE, "no container of {label}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_a_killed_run_leaves_behind_is_removed_by_the_next() {
+    let Some(image) = image() else { return };
+    let tool = tool(&image, "{ path: / }");
+    let long = ["run", "load.yaml", "--target", "svc", "-d", "10m"];
+    let mut killed = tool.command(&long).stderr(Stdio::null()).spawn().unwrap();
+    let left = awaited(killed.id());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(is_there(&left));
+
+    let limits = ["--memory", "64MiB", "--cpus", "0.5", "--json"];
+    let words = [&["run", "load.yaml", "--target", "svc"][..], &limits].concat();
+    let ran = tool.run(&words);
+    let record = ran.json(0);
+    assert!(!is_there(&left), "{}", ran.err);
+    assert!(ran.err.contains("svc runs in a container: "), "{}", ran.err);
+    let target = &record["target"];
+    assert_eq!(target["kind"], "image");
+    assert!(
+        target["exit"]
+            .as_str()
+            .unwrap()
+            .starts_with("stopped within "),
+        "{target}"
+    );
+    let identity = &target["identity"];
+    assert!(
+        identity["runtime"]
+            .as_str()
+            .unwrap()
+            .starts_with("in a container: "),
+        "{identity}"
+    );
+    let container = &identity["container"];
+    assert_eq!(container["network"], "host");
+    assert_eq!(container["limit_memory_bytes"], 64 << 20);
+    assert_eq!(container["limit_nano_cpus"], 500_000_000);
+    assert!(record["resources"]["startup_ns"].as_u64().unwrap() > 0);
+    // And it was the process in the container that was watched.
+    assert!(
+        record["resources"]["cpu"]["ns"].is_u64(),
+        "{}",
+        record["resources"]
+    );
+}
+
+#[test]
+fn an_interrupt_while_it_starts_leaves_nothing_behind() {
+    let Some(image) = image() else { return };
+    let tool = tool(&image, "{ path: /never, within: 5m }");
+    let words = ["run", "load.yaml", "--target", "svc"];
+    let mut command = tool.command(&words);
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = awaited(child.id());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(
+        ended.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    assert!(!is_there(&id));
+}
+
+#[test]
+fn as_asked_it_is_a_process_or_has_no_limits() {
+    let Some(image) = image() else { return };
+    let tool = tool(&image, "{ path: / }");
+    let words = [
+        "run",
+        "load.yaml",
+        "--target",
+        "svc",
+        "--runtime",
+        "process",
+    ];
+    let ran = tool.run(&words);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(
+        ran.err.contains("cannot start `./no-such-program`"),
+        "{}",
+        ran.err
+    );
+    let ran = tool.run(&[&words[..], &["--memory", "32MiB"]].concat());
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("error: svc cannot be limited to 32 MiB of memory"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("hint: limits are for containers"),
+        "{}",
+        ran.err
+    );
+}
