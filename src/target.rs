@@ -202,6 +202,12 @@ impl Target {
         })
     }
 
+    /// Whether tailmark runs it in a container.
+    #[must_use]
+    pub const fn is_container(&self) -> bool {
+        matches!(self.running, Some(Running::Container(_)))
+    }
+
     /// From exec to ready, and of a container from the request to start it; `None` for a URL. The pauses between attempts
     /// make it up to 50 ms, and never over the double, of what it was.
     #[must_use]

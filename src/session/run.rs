@@ -338,7 +338,12 @@ fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError
         return Probe::watch(subject, request.sample_hz).map(Some);
     }
     if let Some(pid) = target.pid() {
-        return Probe::watch(started(pid), request.sample_hz).map(Some);
+        let subject = if target.is_container() {
+            Subject::Cgroup(pid)
+        } else {
+            Subject::Process(pid)
+        };
+        return Probe::watch(subject, request.sample_hz).map(Some);
     }
     let address = target.address();
     if !address.ip().is_loopback() {
@@ -346,11 +351,6 @@ fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError
     }
     // Nobody asked for it, so what cannot be seen is left out of the record.
     Ok(Probe::watch(Subject::Port(address.port()), request.sample_hz).ok())
-}
-
-/// How a target that tailmark started is watched: by the processes that descend from its first, in a container as well.
-fn started(pid: u32) -> Subject {
-    Subject::Process(pid)
 }
 
 fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
