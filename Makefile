@@ -45,6 +45,10 @@ fuzz: ## Fuzz what servers may send, a minute per target; installs cargo-fuzz if
 openapi: setup ## Fuzz both reference services against their OpenAPI document; installs Schemathesis under target/
 	scripts/openapi-check
 
+.PHONY: dist
+dist: ## Build a static tailmark, man pages and completions into one archive under target/dist
+	scripts/dist
+
 .PHONY: build
 build: setup ## Build tailmark and the reference services in release
 	cargo build --release --workspace --bins --locked
