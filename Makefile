@@ -5,7 +5,7 @@ export SQLX_OFFLINE = true
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Compare Axum and Actix on this machine: about two minutes after the build
@@ -14,6 +14,7 @@ demo: build ## Compare Axum and Actix on this machine: about two minutes after t
 .PHONY: test
 test: setup ## Run all tests, against real servers
 	scripts/test-setup
+	scripts/test-images
 	cargo test --workspace --locked
 	cargo test --workspace --locked --bench hot_path
 
@@ -44,6 +45,18 @@ fuzz: ## Fuzz what servers may send, a minute per target; installs cargo-fuzz if
 .PHONY: openapi
 openapi: setup ## Fuzz both reference services against their OpenAPI document; installs Schemathesis under target/
 	scripts/openapi-check
+
+.PHONY: images
+images: ## Build the images tailmark/… and print their sizes; needs Docker. BUILD_OPTIONS are for `docker build`
+	scripts/images $(BUILD_OPTIONS)
+
+.PHONY: images-check
+images-check: setup images ## Hold the images to what they promise: size, start, stop, idle memory; a minute after the build
+	cargo test --workspace --locked --test images -- --nocapture --test-threads 1
+
+.PHONY: dist
+dist: ## Build a static tailmark, man pages and completions into one archive under target/dist
+	scripts/dist
 
 .PHONY: build
 build: setup ## Build tailmark and the reference services in release

@@ -13,6 +13,7 @@ mod debug;
 mod failure;
 mod init;
 mod keep;
+mod manual;
 mod oracle;
 mod report;
 mod run;
@@ -80,6 +81,7 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         Command::Report(args) => report::report(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
+        Command::Manual(args) => manual::manual(&args),
         Command::Schema(args) => {
             args.common.print(crate::scenario::SCHEMA)?;
             Ok(Outcome::Done)

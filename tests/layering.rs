@@ -64,10 +64,12 @@ const RIM: [(&str, &[&str]); 13] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 23] = [
+const KNOWN_TO: [(&str, &[&str]); 24] = [
     ("conformance", &["cli/services.rs"]),
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/manual.rs"]),
+    ("clap_mangen", &["cli/manual.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
     ("httparse", &["load/http1/", "load/kept.rs"]),
     ("hyper", &["load/http"]),

@@ -23,7 +23,7 @@ use crate::units::{Rate, parse_duration};
 
 pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
 pub(super) use trust::{OracleArgs, VerifyArgs};
-pub(super) use write::{CheckArgs, InitArgs, SchemaArgs};
+pub(super) use write::{CheckArgs, InitArgs, ManualArgs, SchemaArgs};
 
 /// Columns of a table that is not printed on a terminal.
 pub(super) const WIDTH: usize = 100;
@@ -84,6 +84,9 @@ pub(super) enum Command {
     Oracle(Box<OracleArgs>),
     /// Try services out by hand
     Services(ServicesArgs),
+    /// Write man pages and completions
+    #[command(hide = true)]
+    Manual(ManualArgs),
 }
 
 /// Flags of every command.
@@ -353,6 +356,11 @@ pub(super) struct ReportArgs {
 pub(super) struct NoArgs {
     error: clap::Error,
     hint: Option<&'static str>,
+}
+
+/// The command line as a description of itself.
+pub(super) fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Reads a command line.

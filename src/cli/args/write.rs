@@ -58,3 +58,12 @@ pub(in crate::cli) struct SchemaArgs {
     #[command(flatten)]
     pub(in crate::cli) common: Common,
 }
+
+/// `manual`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark manual target/dist")]
+pub(in crate::cli) struct ManualArgs {
+    /// The folder to write to, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(in crate::cli) dir: PathBuf,
+}
