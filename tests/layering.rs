@@ -64,7 +64,7 @@ const RIM: [(&str, &[&str]); 13] = [
 ];
 
 /// Libraries, and the only places in `src/` that may know them, as the beginnings of paths.
-const KNOWN_TO: [(&str, &[&str]); 24] = [
+const KNOWN_TO: [(&str, &[&str]); 25] = [
     ("conformance", &["cli/services.rs"]),
     ("hdrhistogram", &["histogram.rs"]),
     ("clap", &["cli/"]),
