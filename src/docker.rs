@@ -1,4 +1,4 @@
-//! The container daemons of this machine, asked over their sockets for the process of a container.
+//! The container daemons of this machine: where they listen, and the process of a container, for which they are asked there.
 //!
 //! Docker's API, which podman answers too, over HTTP/1.0: two questions need no client of more. The version is the daemon's own,
 //! which it tells without being asked by one (`GET /_ping`); what is read here has not changed since API 1.24.
@@ -25,9 +25,10 @@ const LARGEST: u64 = 4 << 20;
 /// Fails where no daemon answers or none has the container, where it does not run, and where `DOCKER_HOST` is elsewhere.
 pub fn main_process(name: &str) -> Result<u32, DockerError> {
     let sockets = sockets(
-        env::var("DOCKER_HOST").ok(),
-        env::var("XDG_RUNTIME_DIR").ok(),
-    )?;
+        env::var("DOCKER_HOST").ok().as_deref(),
+        env::var("XDG_RUNTIME_DIR").ok().as_deref(),
+    );
+    let sockets = sockets.map_err(|host| DockerError::Remote { host })?;
     main_process_by(&sockets, name)
 }
 
@@ -83,14 +84,17 @@ pub enum DockerError {
 }
 
 /// Where daemons may listen, by the values of `DOCKER_HOST` and `XDG_RUNTIME_DIR`.
-fn sockets(host: Option<String>, runtime: Option<String>) -> Result<Vec<PathBuf>, DockerError> {
+///
+/// # Errors
+/// The value of `DOCKER_HOST`, where that is no Unix socket.
+pub fn sockets(host: Option<&str>, runtime: Option<&str>) -> Result<Vec<PathBuf>, String> {
     match host.filter(|host| !host.is_empty()) {
         Some(host) => match host.strip_prefix("unix://") {
             Some(path) => Ok(vec![path.into()]),
-            None => Err(DockerError::Remote { host }),
+            None => Err(host.to_owned()),
         },
         None => {
-            let own = runtime.map(|folder| Path::new(&folder).join("podman/podman.sock"));
+            let own = runtime.map(|folder| Path::new(folder).join("podman/podman.sock"));
             let docker = PathBuf::from("/var/run/docker.sock");
             let podman = PathBuf::from("/run/podman/podman.sock");
             Ok([Some(docker), own, Some(podman)]
@@ -319,12 +323,13 @@ mod tests {
 
     #[test]
     fn sockets_are_those_of_the_environment() {
-        let given = |host: &str| sockets(Some(host.into()), None);
+        let given =
+            |host: &str| sockets(Some(host), None).map_err(|host| DockerError::Remote { host });
         assert_eq!(
             given("unix:///run/x.sock").unwrap(),
             [PathBuf::from("/run/x.sock")]
         );
-        let usual = sockets(Some(String::new()), Some("/run/user/1000".into())).unwrap();
+        let usual = sockets(Some(""), Some("/run/user/1000")).unwrap();
         assert_eq!(
             usual,
             [

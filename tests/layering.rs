@@ -46,7 +46,7 @@ const RIM: [(&str, &[&str]); 13] = [
     ("child", &[]),
     ("docker", &[]),
     ("probe", &[]),
-    ("target", &["child"]),
+    ("target", &["child", "docker"]),
     ("stores", &["child"]),
     (
         "session",

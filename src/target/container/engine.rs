@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 
 use super::super::TargetError;
 use super::owner::{self, Owner};
+use crate::docker;
 use crate::target_spec::{Image, TargetSpec};
 
 /// How long an engine may take to say that it is there.
@@ -260,18 +261,9 @@ fn in_words(error: &Error) -> String {
 
 /// Where an engine may be: `host` is `DOCKER_HOST`, `runtime` the folder of the user's own sockets.
 fn sockets(host: Option<&str>, runtime: Option<&str>) -> Result<Vec<PathBuf>, String> {
-    if let Some(host) = host.filter(|host| !host.is_empty()) {
-        return match host.strip_prefix("unix://") {
-            Some(path) => Ok(vec![path.into()]),
-            None => Err(format!(
-                "DOCKER_HOST={host}: a target runs on this machine, where a unix:// socket is"
-            )),
-        };
-    }
-    let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
-    sockets.extend(runtime.map(|folder| Path::new(folder).join("podman/podman.sock")));
-    sockets.push("/run/podman/podman.sock".into());
-    Ok(sockets)
+    docker::sockets(host, runtime).map_err(|host| {
+        format!("DOCKER_HOST={host}: a target runs on this machine, where a unix:// socket is")
+    })
 }
 
 /// Asks without a body, and returns the head of the answer.
