@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub const RUN_FILE: &str = "run.json";
 /// The file of a saved comparison.
 pub const COMPARE_FILE: &str = "compare.json";
+/// The file of a saved gate.
+pub const GATE_FILE: &str = "gate.json";
 
 /// A link to the folder that was written last.
 const LATEST: &str = "latest";
@@ -41,6 +43,8 @@ pub enum Saved {
     Run(String),
     /// The text of a [`COMPARE_FILE`].
     Comparison(String),
+    /// The text of a [`GATE_FILE`].
+    Gate(String),
 }
 
 /// Why a result could not be kept or found.
@@ -58,7 +62,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// Nothing saved there.
-    #[error("no saved result in {}: neither {RUN_FILE} nor {COMPARE_FILE}", .0.display())]
+    #[error("no saved result in {}: neither {RUN_FILE} nor {COMPARE_FILE} nor {GATE_FILE}", .0.display())]
     Nothing(PathBuf),
 }
 
@@ -76,6 +80,17 @@ impl Archive {
             fs::write(&ignore, "*\n").map_err(failed("writing", &ignore))?;
         }
         Ok(Self { root })
+    }
+
+    /// The folder of results at `path`, which is there, and the results folder that holds it.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn holding(path: &Path) -> Result<(Self, Folder), ArchiveError> {
+        // `latest` may be what was named.
+        let path = path.canonicalize().map_err(failed("opening", path))?;
+        let root = path.parent().unwrap_or(&path).to_owned();
+        Ok((Self { root }, Folder { path }))
     }
 
     /// Creates a folder called `name`, or `name-2` and so on where that is taken.
@@ -178,23 +193,29 @@ impl Folder {
 pub fn read(path: &Path) -> Result<Saved, ArchiveError> {
     let open = |file: &Path| fs::read_to_string(file).map_err(failed("reading", file));
     if path.is_dir() {
-        let (run, comparison) = (path.join(RUN_FILE), path.join(COMPARE_FILE));
-        return if comparison.is_file() {
-            open(&comparison).map(Saved::Comparison)
-        } else if run.is_file() {
-            open(&run).map(Saved::Run)
-        } else {
-            Err(ArchiveError::Nothing(path.into()))
-        };
+        // What was made of runs tells more than a run does.
+        for (name, saved) in KINDS {
+            let file = path.join(name);
+            if file.is_file() {
+                return open(&file).map(saved);
+            }
+        }
+        return Err(ArchiveError::Nothing(path.into()));
     }
     let text = open(path)?;
-    let is_comparison = path.file_name().is_some_and(|name| name == COMPARE_FILE);
-    Ok(if is_comparison {
-        Saved::Comparison(text)
-    } else {
-        Saved::Run(text)
-    })
+    let named = |(name, _): &(&str, _)| path.file_name().is_some_and(|file| file == *name);
+    let saved = KINDS.into_iter().find(named);
+    Ok(saved.map_or(Saved::Run as fn(_) -> _, |(_, saved)| saved)(
+        text,
+    ))
 }
+
+/// Files of results, and what they hold; what is made of others first.
+const KINDS: [(&str, fn(String) -> Saved); 3] = [
+    (GATE_FILE, Saved::Gate),
+    (COMPARE_FILE, Saved::Comparison),
+    (RUN_FILE, Saved::Run),
+];
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
     let path = path.to_owned();
@@ -285,7 +306,7 @@ mod tests {
         let folder = archive.create("run").unwrap();
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("neither run.json nor compare.json"),
+            error.ends_with("neither run.json nor compare.json nor gate.json"),
             "{error}"
         );
     }

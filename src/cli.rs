@@ -2,20 +2,23 @@
 //! terminal.
 //!
 //! Standard output carries results, standard error everything else. Exit codes: 0; 1 what was checked is wrong, or a
-//! threshold failed; 2 usage or tool error; 4 nothing could be measured, or thresholds were asked for and the
-//! measurement is not valid; 130 interrupted.
+//! threshold or a gate failed; 2 usage or tool error; 3 a gate is inconclusive, where that is to fail; 4 nothing could be
+//! measured, or a threshold or gate was asked for and the measurement is not valid; 130 interrupted.
 
 mod access;
 mod args;
 mod check;
+mod ci;
 mod compare;
 mod debug;
 mod failure;
+mod gate;
 mod init;
 mod keep;
 mod manual;
 mod oracle;
 mod report;
+mod rounds;
 mod run;
 mod runtime;
 mod services;
@@ -58,6 +61,8 @@ enum Outcome {
     NothingMeasured,
     /// The figures may not be believed, and it was asked whether they are as they should be.
     Invalid,
+    /// Nothing could be said, and that was to fail.
+    Inconclusive,
     /// Ended early on request; what was measured is saved and printed.
     Interrupted,
 }
@@ -68,6 +73,7 @@ impl Outcome {
             Self::Done => 0,
             Self::Wrong => 1,
             Self::Refused => 2,
+            Self::Inconclusive => 3,
             Self::NothingMeasured | Self::Invalid => 4,
             Self::Interrupted => 130,
         })
@@ -78,6 +84,7 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
     match args.command {
         Command::Run(args) => with_runtime(run::run(args)),
         Command::Compare(args) => with_runtime(compare::compare(args)),
+        Command::Gate(args) => with_runtime(gate::gate(args)),
         Command::Report(args) => report::report(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
@@ -135,6 +142,17 @@ impl Common {
             color,
             saved: None,
             verbose: self.verbose,
+        }
+    }
+
+    /// Tells of what goes on, unless nobody wants to know.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the command line alone writes to the terminal"
+    )]
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{}", line.trim_end());
         }
     }
 

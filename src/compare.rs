@@ -186,6 +186,14 @@ impl Comparison {
         &self.rounds
     }
 
+    /// Whether as many rounds are valid as there were to be, or so many were void that they are not replaced any more: a fifth.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        const VOID_ONE_IN: usize = 5;
+        let wanted = self.plan.rounds;
+        self.valid_rounds().count() >= wanted || self.rounds.len() >= wanted + wanted / VOID_ONE_IN
+    }
+
     /// The rounds that count.
     pub fn valid_rounds(&self) -> impl Iterator<Item = &Round> {
         self.rounds.iter().filter(|round| round.is_valid())

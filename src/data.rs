@@ -131,13 +131,19 @@ pub fn targets(path: &Path) -> Result<TargetsFile, DataError> {
 /// # Errors
 /// When it cannot be read, or is no valid targets file.
 pub fn targets_or_nearest(named: Option<&Path>) -> Result<Option<TargetsFile>, DataError> {
+    targets_path(named).map(targets).transpose()
+}
+
+/// The targets file that was named, or the nearest one that there is.
+#[must_use]
+pub fn targets_path(named: Option<&Path>) -> Option<&Path> {
     let nearest = || {
         TARGETS_FILES
             .iter()
             .map(Path::new)
             .find(|path| path.is_file())
     };
-    named.or_else(nearest).map(targets).transpose()
+    named.or_else(nearest)
 }
 
 /// Reads a file of certificates or keys.
@@ -156,7 +162,10 @@ pub fn pem(path: &Path) -> Result<Vec<u8>, DataError> {
 }
 
 /// The file's bytes, and one more than any document may have where it is larger.
-fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     bounded(path, document::MAX_BYTES as u64)
 }
 

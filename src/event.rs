@@ -20,6 +20,8 @@ pub enum Event<'a> {
     },
     /// A worker has handed over what it saw of a window.
     Window(&'a Part),
+    /// A round of a gate is over; what it says so far, in a line.
+    RoundDone(&'a str),
     /// A run of a comparison is over.
     RunDone(&'a RunDone<'a>),
 }

@@ -15,6 +15,7 @@ mod decision;
 pub(crate) mod fixtures;
 mod judge;
 mod record;
+mod repeated;
 mod round;
 mod terms;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub mod wire;
 pub use advice::{Advice, FEWEST_SESSIONS, MachineClass, Session, against};
 pub use decision::{Decision, Failures, Judged, Needed, Reason, Standing, State, Verdict};
 pub use record::{Build, Builds, GateRecord};
+pub use repeated::{One, Repeated, Seen};
 pub use round::{Arm, Round, Value};
 pub use terms::{Side, Terms, TermsError, TooFewRequests, Wanted, expected_time};
 

@@ -36,6 +36,7 @@ pub mod probe;
 pub mod progress;
 pub mod random;
 pub mod report;
+pub mod revisions;
 pub mod run_record;
 pub mod scenario;
 pub mod schedule;

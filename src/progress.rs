@@ -98,6 +98,8 @@ impl Progress {
             }
             (View::Line { bar, .. }, Event::RunDone(done)) => bar.println(done.to_string()),
             (View::Log, Event::RunDone(done)) => eprintln!("{done}"),
+            (View::Line { bar, .. }, Event::RoundDone(line)) => bar.println(*line),
+            (View::Log, Event::RoundDone(line)) => eprintln!("{line}"),
             (View::Log, _) => {}
         }
     }

@@ -285,6 +285,14 @@ impl Scenario {
         &self.flows
     }
 
+    /// Requests that an arrival makes on average, where all are ok. Of a flow whose steps may be skipped or repeated one is
+    /// counted: how many there are is known afterwards.
+    #[must_use]
+    pub fn requests_per_arrival(&self) -> f64 {
+        let weighted = |flow: &Flow| f64::from(flow.weight) * flow.least_requests() as f64;
+        self.flows.iter().map(weighted).sum::<f64>() / self.total_weight as f64
+    }
+
     /// In the order of the file.
     #[must_use]
     pub fn feeders(&self) -> &[Feeder] {

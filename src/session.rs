@@ -7,6 +7,7 @@
 
 pub mod calls;
 pub mod debug;
+pub mod gate;
 pub mod rounds;
 pub mod run;
 pub mod runtime;

@@ -36,8 +36,9 @@ const CORE: [&str; 22] = [
 ];
 
 /// The rim: uses the core, and of the rim only what stands beside it here.
-const RIM: [(&str, &[&str]); 13] = [
+const RIM: [(&str, &[&str]); 14] = [
     ("load", &[]),
+    ("revisions", &[]),
     ("data", &[]),
     ("machine", &[]),
     ("archive", &[]),
@@ -52,14 +53,29 @@ const RIM: [(&str, &[&str]); 13] = [
     (
         "session",
         &[
-            "load", "machine", "archive", "probe", "target", "stores", "child",
+            "load",
+            "machine",
+            "archive",
+            "probe",
+            "revisions",
+            "target",
+            "stores",
+            "child",
         ],
     ),
     (
         "cli",
         &[
-            "session", "archive", "data", "machine", "progress", "docker", "probe", "target",
+            "session",
+            "archive",
+            "data",
+            "machine",
+            "progress",
+            "docker",
+            "probe",
+            "target",
             "oracle",
+            "revisions",
         ],
     ),
 ];

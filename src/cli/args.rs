@@ -1,5 +1,6 @@
 //! What can be typed. What it means is decided by the commands.
 
+mod rounds;
 mod services;
 mod trust;
 mod write;
@@ -21,6 +22,7 @@ use crate::scenario::Phase;
 use crate::session::Durability;
 use crate::units::{Rate, parse_duration};
 
+pub(super) use rounds::{CompareArgs, GateArgs, PassOrFail, RoundArgs};
 pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
 pub(super) use trust::{OracleArgs, VerifyArgs};
 pub(super) use write::{CheckArgs, InitArgs, ManualArgs, SchemaArgs};
@@ -70,6 +72,8 @@ pub(super) enum Command {
     Run(Box<RunArgs>),
     /// Measure several targets by the same scenario, in rounds of random order
     Compare(Box<CompareArgs>),
+    /// Hold a candidate against a baseline, and fail where its tail is worse
+    Gate(Box<GateArgs>),
     /// Show a saved result again
     Report(ReportArgs),
     /// Write a scenario, targets or a CI job to begin with
@@ -282,52 +286,6 @@ pub(super) struct RunArgs {
     #[arg(long, conflicts_with_all = ["json", "output"])]
     pub(super) debug: bool,
     /// Do not walk through each flow once before the load
-    #[arg(long)]
-    pub(super) no_preflight: bool,
-    #[command(flatten)]
-    pub(super) containers: RuntimeArgs,
-    #[command(flatten)]
-    pub(super) access: AccessArgs,
-    #[command(flatten)]
-    pub(super) saving: Saving,
-    #[command(flatten)]
-    pub(super) common: Common,
-}
-
-/// `compare`.
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6")]
-pub(super) struct CompareArgs {
-    /// A scenario file, then the targets; the first target is the reference
-    #[arg(value_name = "SCENARIO A B", num_args = 1.., required = true)]
-    pub(super) what: Vec<String>,
-    /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
-    #[arg(long, value_name = "FILE")]
-    pub(super) targets: Option<PathBuf>,
-    /// Rounds; in each, every target is measured once
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) rounds: u32,
-    /// Warm-up of each launch
-    #[arg(long, default_value = "3s", value_parser = duration)]
-    pub(super) warmup: Duration,
-    /// Measured time of each launch
-    #[arg(long, default_value = "5s", value_parser = duration)]
-    pub(super) measure: Duration,
-    /// The phase to compare [the only measured one]
-    #[arg(long, value_name = "PHASE")]
-    pub(super) phase: Option<String>,
-    /// Arrivals per second, the same for every target [the phase's]
-    #[arg(short, long, value_parser = rate)]
-    pub(super) rate: Option<Rate>,
-    /// Seed of every draw of the requests [the scenario's]
-    #[arg(long)]
-    pub(super) seed: Option<u64>,
-    /// Seed of the order of targets [drawn]
-    #[arg(long)]
-    pub(super) order_seed: Option<u64>,
-    #[command(flatten)]
-    pub(super) placing: Placing,
-    /// Do not walk through each flow once before each load
     #[arg(long)]
     pub(super) no_preflight: bool,
     #[command(flatten)]

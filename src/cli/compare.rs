@@ -2,37 +2,33 @@
 
 use std::path::Path;
 
+use super::Outcome;
 use super::args::CompareArgs;
 use super::failure::Failure;
 use super::keep::Keep;
+use super::report::{Format, Outputs};
+use super::rounds::{self, Arms};
 use super::stage::on_stage;
-use super::{Outcome, report};
+use crate::archive::{self, Saved};
 use crate::compare::Comparison;
 use crate::data;
-use crate::session::rounds::{self, Request};
-use crate::session::run::check_limits;
+use crate::gate::expected_time;
+use crate::session::rounds::{Request, Rounds, compare as measure};
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, Terms, Watcher, place};
+use crate::session::{Stage, Watcher};
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
-    let outputs = report::Outputs::open(&args.saving.output)?;
-    let targets = data::targets_or_nearest(args.targets.as_deref())?;
-    let mut request = request(&args, targets.as_ref())?;
-    // Before anything is started: which phase, at which rate, and whether this machine allows it.
-    request.plan()?;
-    check_limits(&request.scenario, None)?;
-    let arms = &mut request.arms;
-    args.containers.apply(arms, &args.common).await?;
-    let terms = Terms {
-        placement: place(&args.placing.pin, &request.arms, request.workers()?)?,
-        durability: args.placing.durability.into(),
-    };
-    let keep = Keep::open(
-        &args.saving,
-        &format!("compare-{}", request.scenario.name()),
+    let outputs = Outputs::open(&args.of_rounds.saving.output, Format::OF_COMPARISON)?;
+    let (mut request, before) = request(&args)?;
+    rounds::check(&args.of_rounds, &mut request).await?;
+    let name = format!("compare-{}", request.scenario.name());
+    let keep = Keep::open_or_resume(
+        &args.of_rounds.saving,
+        &name,
+        args.of_rounds.resume.as_deref(),
     )?;
-    let comparison = match measure(&request, &args, terms, &keep).await {
+    let comparison = match run(&request, &args, before, &keep).await {
         Ok(comparison) if !comparison.rounds().is_empty() => comparison,
         Ok(_) => {
             keep.give_up();
@@ -44,31 +40,41 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
         }
     };
     let saved = keep.keep()?;
-    outputs.write(&comparison.to_json())?;
+    outputs.write_comparison(&comparison)?;
+    let common = &args.of_rounds.common;
     let options = crate::report::Options {
         saved: saved.as_deref(),
-        ..args.common.table()
+        ..common.table()
     };
-    let text = if args.common.json {
+    let text = if common.json {
         comparison.to_json()
     } else {
         crate::report::table::compare(&comparison, &options)
     };
-    args.common.print(&text)?;
+    common.print(&text)?;
     Ok(outcome(&comparison))
 }
 
-async fn measure(
+async fn run(
     request: &Request,
     args: &CompareArgs,
-    terms: Terms,
+    before: Option<Comparison>,
     keep: &Keep,
 ) -> Result<Comparison, Failure> {
     let folder = keep.folder();
     let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {
-        rounds::compare(stage, request, folder, shutdown, watch).await
+        let rounds = Rounds {
+            stage,
+            request,
+            folder,
+            shutdown,
+            most: request.rounds,
+        };
+        measure(&rounds, before, watch).await
     };
-    on_stage(&args.common, &request.arms, terms, folder.path(), work).await
+    let terms = rounds::stage_terms(&args.of_rounds, request)?;
+    let common = &args.of_rounds.common;
+    on_stage(common, &request.arms, terms, folder.path(), work).await
 }
 
 fn outcome(comparison: &Comparison) -> Outcome {
@@ -81,7 +87,39 @@ fn outcome(comparison: &Comparison) -> Outcome {
     }
 }
 
-fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request, Failure> {
+/// What is to be measured, and what of it was measured before.
+fn request(args: &CompareArgs) -> Result<(Request, Option<Comparison>), Failure> {
+    let targets = data::targets_or_nearest(args.of_rounds.targets.as_deref())?;
+    let (scenario, arms) = what(args, targets.as_ref())?;
+    let before = args.of_rounds.resume.as_deref().map(saved).transpose()?;
+    let order_seed = before.as_ref().map(|before| before.plan.order_seed);
+    let arms_count = arms.len();
+    let mut request = rounds::request(
+        &args.of_rounds,
+        Arms {
+            scenario: Path::new(scenario),
+            arms,
+            rounds: args.rounds as usize,
+            order_seed,
+        },
+    )?;
+    if let Some(most) = args.max_time {
+        // Fixed before the start: a comparison that ended when it looked good would be none.
+        let one = expected_time(request.warmup, request.measure).mul_f64(arms_count as f64 / 2.0);
+        let fit = (most.as_secs_f64() / one.as_secs_f64()) as usize;
+        request.rounds = request.rounds.min(fit.max(1));
+    }
+    if let Some(before) = &before {
+        rounds::same_plan(&before.plan, &request.plan()?)?;
+    }
+    Ok((request, before))
+}
+
+/// The scenario, and the arms.
+fn what<'a>(
+    args: &'a CompareArgs,
+    targets: Option<&TargetsFile>,
+) -> Result<(&'a str, Vec<TargetSpec>), Failure> {
     let [scenario, arms @ ..] = args.what.as_slice() else {
         return Err(Failure::said("nothing to compare", None));
     };
@@ -93,7 +131,7 @@ fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request,
             Some(hint.into()),
         ));
     }
-    let mut arms = arms.iter().map(as_arm).collect::<Result<Vec<_>, _>>()?;
+    let arms = arms.iter().map(as_arm).collect::<Result<Vec<_>, _>>()?;
     if arms.len() < 2 {
         let hint = "tailmark compare SCENARIO A B: name two targets or more";
         return Err(Failure::said(
@@ -101,42 +139,16 @@ fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request,
             Some(hint.into()),
         ));
     }
-    tell_apart(&mut arms);
-    let mut scenario = data::scenario(Path::new(scenario))?;
-    if let Some(seed) = args.seed {
-        scenario = scenario.with_seed(seed);
-    }
-    let (scenario, given) = data::given(scenario)?;
-    Ok(Request {
-        access: args.access.read(&arms.iter().collect::<Vec<_>>())?,
-        scenario,
-        given,
-        preflight: !args.no_preflight,
-        phase: args.phase.clone(),
-        rate: args.rate,
-        arms,
-        rounds: args.rounds as usize,
-        warmup: args.warmup,
-        measure: args.measure,
-        order_seed: args.order_seed.unwrap_or_else(fair_seed),
-        sample_hz: args.placing.sample_hz,
-    })
+    Ok((scenario, arms))
 }
 
-/// Gives an arm that is named twice (a target against itself) a name of its own: `axum`, `axum-2`.
-fn tell_apart(arms: &mut [TargetSpec]) {
-    for place in 1..arms.len() {
-        let (before, rest) = arms.split_at_mut(place);
-        let name = rest[0].name.clone();
-        let mut number = 2;
-        while before.iter().any(|arm| arm.name == rest[0].name) {
-            rest[0].name = format!("{name}-{number}");
-            number += 1;
-        }
+fn saved(folder: &Path) -> Result<Comparison, Failure> {
+    match archive::read(folder)? {
+        Saved::Comparison(text) => Comparison::from_json(&text)
+            .map_err(|error| Failure::new(&format!("reading {}", folder.display()), &error)),
+        Saved::Run(_) | Saved::Gate(_) => Err(Failure::said(
+            &format!("{} holds no comparison", folder.display()),
+            Some("--resume takes the folder that a comparison said it saved".into()),
+        )),
     }
-}
-
-/// Entropy from the system: the order of arms has to be a fair coin. Below 2^53, so that every reader of JSON keeps it.
-fn fair_seed() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0 >> 11
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use crate::data::DataError;
 use crate::document::Problems;
+use crate::gate::TermsError;
+use crate::revisions::RevisionError;
 use crate::run_record::wire::ReadError;
 use crate::scenario::{SelectError, ThresholdError};
 use crate::session::{LoadError, SessionError, TlsError};
@@ -30,6 +32,12 @@ impl Failure {
             text: format!("error: {message}{hint}"),
             interrupted: false,
         }
+    }
+
+    /// The same with a hint, or one more.
+    pub(super) fn with_hint(mut self, hint: &str) -> Self {
+        self.text = format!("{}\nhint: {hint}", self.text.trim_end());
+        self
     }
 
     /// Ended on request before there was anything to print.
@@ -119,6 +127,28 @@ impl From<UnitError> for Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::said(&chain(&error), None)
+    }
+}
+
+impl From<RevisionError> for Failure {
+    fn from(error: RevisionError) -> Self {
+        Self::said(&chain(&error), error.hint())
+    }
+}
+
+impl From<TermsError> for Failure {
+    fn from(error: TermsError) -> Self {
+        let hint = match &error {
+            TermsError::NoMetric | TermsError::NotGated(_) => Some("--metric p99"),
+            TermsError::Twice(_) => Some("name it once"),
+            TermsError::Margins { .. } => Some("--allowed 5% --ruled-out 20%"),
+            TermsError::Chance { .. } => Some("--alpha 1% --beta 5%"),
+            TermsError::Rounds(_) => Some("--max-rounds 40"),
+            TermsError::Time { .. } => {
+                Some("a longer --max-time, or a shorter --measure or --warmup")
+            }
+        };
+        Self::said(&error.to_string(), hint.map(str::to_owned))
     }
 }
 

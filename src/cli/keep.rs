@@ -1,5 +1,7 @@
 //! Where the results of a command are kept while they are made, and afterwards.
 
+use std::path::Path;
+
 use super::args::Saving;
 use super::failure::Failure;
 use crate::archive::{Archive, Folder};
@@ -33,6 +35,19 @@ impl Keep {
         }
         let archive = Archive::open(&saving.results)?;
         let folder = archive.create(&name)?;
+        Ok(Self::Saved { archive, folder })
+    }
+
+    /// As [`Keep::open`], or the folder of what is gone on with.
+    pub(super) fn open_or_resume(
+        saving: &Saving,
+        name: &str,
+        resumed: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let Some(path) = resumed else {
+            return Self::open(saving, name);
+        };
+        let (archive, folder) = Archive::holding(path)?;
         Ok(Self::Saved { archive, folder })
     }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::args::{EngineWord, HttpWord, RunArgs, Spacing};
 use super::failure::Failure;
 use super::keep::Keep;
+use super::report::{Format, Outputs};
 use super::stage::on_stage;
-use super::{Outcome, debug, report};
+use super::{Outcome, debug};
 use crate::archive::RUN_FILE;
 use crate::data;
 use crate::docker;
@@ -34,7 +35,7 @@ const MOST_BODY_BYTES: u64 = 1 << 19;
 
 pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     refuse_both_models(&args)?;
-    let outputs = report::Outputs::open(&args.saving.output)?;
+    let outputs = Outputs::open(&args.saving.output, Format::OF_RUN)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
     let (scenario, target) = what(&args, targets.as_ref())?;
     let scenario = scenario.with_thresholds(&args.threshold)?;
@@ -78,7 +79,7 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     };
     keep.folder().write(RUN_FILE, &record.saved_json())?;
     let saved = keep.keep()?;
-    outputs.write(&record.saved_json())?;
+    outputs.write(|_| record.saved_json())?;
     let options = crate::report::Options {
         saved: saved.as_deref(),
         ..args.common.table()

@@ -4,6 +4,8 @@
 //! beside them. The rounds are comparisons, in the shape of `tailmark.compare/1`, and so are its promises: a reader must
 //! accept keys that it does not know, and a key is never removed or given another meaning within a version.
 
+mod repeated;
+
 use serde::{Deserialize, Serialize};
 
 use super::{

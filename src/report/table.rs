@@ -3,6 +3,7 @@
 pub(super) mod compare;
 mod gate;
 mod phases;
+mod repeated;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 
 pub use compare::compare;
 pub(super) use gate::ending;
-pub use gate::{gate, gate_plan, gate_round};
+pub use gate::{gate, gate_plan, gate_round, gate_verdict};
+pub use repeated::{advice, gates};
 
 use super::Options;
 use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};

@@ -28,6 +28,18 @@ pub struct Flow {
     pub captured: Vec<String>,
 }
 
+impl Flow {
+    /// The requests that a walk makes at least, where all are ok: all of them, or one of a flow with conditions.
+    pub(super) fn least_requests(&self) -> usize {
+        let is_fixed = |step: &Step| step.condition.is_none();
+        if self.blocks.is_empty() && self.steps.iter().all(is_fixed) {
+            self.steps.len()
+        } else {
+            1
+        }
+    }
+}
+
 /// One request of a flow and what it expects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {

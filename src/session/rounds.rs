@@ -74,6 +74,18 @@ impl Request {
         })
     }
 
+    /// Measures for longer where `fewest` requests would not come otherwise, to a tenth of a second; a tenth of them more is
+    /// asked for, since flows and arrivals are drawn.
+    ///
+    /// # Errors
+    /// As [`Request::plan`].
+    pub fn lengthen(&mut self, fewest: u64) -> Result<(), SessionError> {
+        let per_second = self.plan()?.rate.per_second() * self.scenario.requests_per_arrival();
+        let tenths = (fewest as f64 * 1.1 / per_second * 10.0).ceil();
+        self.measure = self.measure.max(Duration::from_secs_f64(tenths / 10.0));
+        Ok(())
+    }
+
     /// Threads of the generator in each run.
     ///
     /// # Errors
@@ -95,57 +107,111 @@ impl Request {
     }
 }
 
-/// Measures every round, saving each run in `folder` as soon as it is complete, and the comparison after each round.
+/// Measures rounds, one after another, and saves each run in `folder` as soon as it is complete.
+pub struct Rounds<'a> {
+    /// The stores.
+    pub stage: &'a Stage,
+    /// What is measured.
+    pub request: &'a Request,
+    /// Where runs are saved, each as `rNN-ARM/run.json`.
+    pub folder: &'a Folder,
+    /// What may end it.
+    pub shutdown: &'a Shutdown,
+    /// How many rounds there are to be, for those who watch.
+    pub most: usize,
+}
+
+/// Measures rounds until as many as were asked for are valid, but a fifth more of them at most, saving the comparison
+/// after each. Rounds that `before` holds, if it is given, are not measured again.
 ///
 /// An interrupt ends it after what is complete; the comparison says so.
 ///
 /// # Errors
 /// When a target, its stores, the probe or the generator fail. What was started is stopped.
 pub async fn compare(
-    stage: &Stage,
-    request: &Request,
-    folder: &Folder,
-    shutdown: &Shutdown,
+    rounds: &Rounds<'_>,
+    before: Option<Comparison>,
     watch: Watcher<'_>,
 ) -> Result<Comparison, SessionError> {
-    let begun = Instant::now();
-    let (started, _) = machine::utc_now();
-    let mut comparison = Comparison::new(request.plan()?, started);
-    for number in 1..=request.rounds {
-        let order = compare::order(request.order_seed, number, request.arms.len());
-        let records = match round(stage, request, number, &order, folder, shutdown, watch).await {
-            Ok(records) => records,
-            Err(SessionError::Interrupted(_)) => {
-                comparison.interrupted = true;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
-        comparison.add_round(order, &records.iter().collect::<Vec<_>>())?;
-        comparison.elapsed_ns = Some(nanoseconds(begun.elapsed()));
-        folder.write(COMPARE_FILE, &comparison.to_json())?;
+    let mut comparison = match before {
+        Some(before) => before,
+        None => Comparison::new(rounds.request.plan()?, machine::utc_now().0),
+    };
+    comparison.interrupted = false;
+    while !comparison.is_complete() {
+        if !rounds.next(&mut comparison, watch).await? {
+            comparison.interrupted = true;
+            break;
+        }
+        rounds.folder.write(COMPARE_FILE, &comparison.to_json())?;
     }
     if comparison.interrupted && !comparison.rounds().is_empty() {
-        folder.write(COMPARE_FILE, &comparison.to_json())?;
+        rounds.folder.write(COMPARE_FILE, &comparison.to_json())?;
     }
     Ok(comparison)
 }
 
-/// Measures every arm once, in `order`; the records come in the arms' own order.
-async fn round(
-    stage: &Stage,
-    request: &Request,
-    number: usize,
-    order: &[usize],
-    folder: &Folder,
-    shutdown: &Shutdown,
-    watch: Watcher<'_>,
-) -> Result<Vec<RunRecord>, SessionError> {
-    let scenario = request.round(number)?;
-    let mut records: Vec<(usize, RunRecord)> = Vec::new();
-    for &arm in order {
-        let target = &request.arms[arm];
-        let folder = folder.create(&format!("r{number:02}-{}", target.name))?;
+impl Rounds<'_> {
+    /// Measures the next round of `comparison` and takes it in; false where an interrupt came first.
+    ///
+    /// # Errors
+    /// When a target, its stores, the probe or the generator fail. What was started is stopped.
+    pub async fn next(
+        &self,
+        comparison: &mut Comparison,
+        watch: Watcher<'_>,
+    ) -> Result<bool, SessionError> {
+        let begun = Instant::now();
+        let number = comparison.rounds().len() + 1;
+        let plan = &comparison.plan;
+        let order = compare::order(plan.order_seed, number, plan.arms.len());
+        let records = match self.round(number, &order, watch).await {
+            Ok(records) => records,
+            Err(SessionError::Interrupted(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        comparison.add_round(order, &records.iter().collect::<Vec<_>>())?;
+        let before = comparison.elapsed_ns.unwrap_or(0);
+        comparison.elapsed_ns = Some(before.saturating_add(nanoseconds(begun.elapsed())));
+        Ok(true)
+    }
+
+    /// Measures every arm once, in `order`; the records come in the arms' own order.
+    async fn round(
+        &self,
+        number: usize,
+        order: &[usize],
+        watch: Watcher<'_>,
+    ) -> Result<Vec<RunRecord>, SessionError> {
+        let scenario = self.request.round(number)?;
+        let mut records: Vec<(usize, RunRecord)> = Vec::new();
+        for &arm in order {
+            let target = &self.request.arms[arm];
+            let folder = self
+                .folder
+                .create(&format!("r{number:02}-{}", target.name))?;
+            let record = self.run(&scenario, target, folder, watch).await?;
+            watch(Event::RunDone(&RunDone {
+                round: number,
+                rounds: self.most,
+                arm: &target.name,
+                result: &in_few_words(&record),
+            }));
+            records.push((arm, record));
+        }
+        records.sort_by_key(|(arm, _)| *arm);
+        Ok(records.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// Measures `target` and saves the run.
+    async fn run(
+        &self,
+        scenario: &Scenario,
+        target: &TargetSpec,
+        folder: Folder,
+        watch: Watcher<'_>,
+    ) -> Result<RunRecord, SessionError> {
+        let request = self.request;
         let run = run::Request {
             scenario: scenario.clone(),
             given: request.given.clone(),
@@ -158,31 +224,24 @@ async fn round(
             sample_hz: request.sample_hz,
             subject: None,
         };
-        let record = match run_once(stage, &run, folder.path(), shutdown, watch).await {
+        let record = match run_once(self.stage, &run, folder.path(), self.shutdown, watch).await {
             // A run that was cut short stands beside none of the others.
             Ok(record) if record.interrupted => Err(super::shutdown::Interrupted.into()),
             result => result,
         };
-        let record = match record {
-            Ok(record) => record,
+        match record {
+            Ok(record) => {
+                folder.write(RUN_FILE, &record.saved_json())?;
+                Ok(record)
+            }
             Err(error) => {
                 if matches!(error, SessionError::Interrupted(_)) {
                     folder.remove()?;
                 }
-                return Err(error);
+                Err(error)
             }
-        };
-        folder.write(RUN_FILE, &record.saved_json())?;
-        watch(Event::RunDone(&RunDone {
-            round: number,
-            rounds: request.rounds,
-            arm: &target.name,
-            result: &in_few_words(&record),
-        }));
-        records.push((arm, record));
+        }
     }
-    records.sort_by_key(|(arm, _)| *arm);
-    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
 fn in_few_words(record: &RunRecord) -> String {

@@ -75,6 +75,12 @@ impl Projection {
         fail.min(pass)
     }
 
+    /// The smallest change that fails within `rounds`.
+    #[must_use]
+    pub fn smallest_failed(&self, pair_sd: f64, rounds: usize) -> f64 {
+        (1.0 + self.allowed) * (1.0 + visible(pair_sd, 1.0 - self.alpha, rounds)) - 1.0
+    }
+
     /// The smallest change that a PASS of equal arms rules out within `rounds`.
     #[must_use]
     pub fn smallest_ruled_out(&self, pair_sd: f64, rounds: usize) -> f64 {

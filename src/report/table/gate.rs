@@ -157,6 +157,13 @@ fn short(digest: &str) -> &str {
     digest.get(..16).unwrap_or(digest)
 }
 
+/// The verdict and its words, in one line.
+#[must_use]
+pub fn gate_verdict(record: &GateRecord) -> String {
+    let (word, words) = ending(record);
+    format!("{word}: {words}")
+}
+
 /// The verdict and its words; what there is to say of a gate that was ended before it had one.
 pub(in crate::report) fn ending(record: &GateRecord) -> (&'static str, String) {
     match record.next() {

@@ -1,0 +1,153 @@
+//! What can be typed to measure two services or more against each other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::super::access::AccessArgs;
+use super::super::runtime::RuntimeArgs;
+use super::{Common, Placing, Saving, duration, rate};
+use crate::compare::Metric;
+use crate::units::{Rate, parse_ratio};
+
+/// What a round is: the same for `compare` and `gate`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct RoundArgs {
+    /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) targets: Option<PathBuf>,
+    /// Warm-up of each launch
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    pub(in crate::cli) warmup: Duration,
+    /// Measured time of each launch; longer where the quantiles that are compared need more requests
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(in crate::cli) measure: Duration,
+    /// The phase to measure [the only measured one]
+    #[arg(long, value_name = "PHASE")]
+    pub(in crate::cli) phase: Option<String>,
+    /// Arrivals per second, the same for every target [the phase's]
+    #[arg(short, long, value_parser = rate)]
+    pub(in crate::cli) rate: Option<Rate>,
+    /// Seed of every draw of the requests [the scenario's]
+    #[arg(long)]
+    pub(in crate::cli) seed: Option<u64>,
+    /// Seed of the order of targets in each round [drawn]
+    #[arg(long)]
+    pub(in crate::cli) order_seed: Option<u64>,
+    /// Go on with the rounds in DIR that an interrupt or a lost machine ended; what is measured must be the same
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) placing: Placing,
+    /// Do not walk through each flow once before each load
+    #[arg(long)]
+    pub(in crate::cli) no_preflight: bool,
+    #[command(flatten)]
+    pub(in crate::cli) containers: RuntimeArgs,
+    #[command(flatten)]
+    pub(in crate::cli) access: AccessArgs,
+    #[command(flatten)]
+    pub(in crate::cli) saving: Saving,
+    #[command(flatten)]
+    pub(in crate::cli) common: Common,
+}
+
+/// `compare`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6")]
+pub(in crate::cli) struct CompareArgs {
+    /// A scenario file, then the targets; the first target is the reference
+    #[arg(value_name = "SCENARIO A B", num_args = 1.., required = true)]
+    pub(in crate::cli) what: Vec<String>,
+    /// Rounds; in each, every target is measured once
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) rounds: u32,
+    /// As many rounds as fit into this time, if that is fewer [all]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(in crate::cli) max_time: Option<Duration>,
+    #[command(flatten)]
+    pub(in crate::cli) of_rounds: RoundArgs,
+}
+
+/// `gate`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "tailmark gate scenarios/crud.yaml --baseline-ref main --target axum\n\
+                  tailmark gate shop.yaml --baseline before --candidate after --metric p99 --metric mem.peak",
+    long_about = "Measures a baseline and a candidate in rounds, and says whether the candidate is worse: FAIL where a change \
+                  of what is allowed or less is rejected, PASS where one of what is to be ruled out is rejected, else \
+                  INCONCLUSIVE after the last round. A measurement that cannot be believed is INVALID and never passes. \
+                  Exits 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE where --on-inconclusive is fail, 4 for INVALID."
+)]
+pub(in crate::cli) struct GateArgs {
+    /// A scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub(in crate::cli) scenario: PathBuf,
+    /// What there was before: a name in targets.yaml, a URL, command:… or image:…
+    #[arg(long, value_name = "TARGET", requires = "candidate", conflicts_with_all = ["baseline_ref", "target"])]
+    pub(in crate::cli) baseline: Option<String>,
+    /// What is to be judged
+    #[arg(long, value_name = "TARGET", requires = "baseline")]
+    pub(in crate::cli) candidate: Option<String>,
+    /// Build --target as it was where HEAD left this revision, and as it is in HEAD
+    #[arg(long, value_name = "REV")]
+    pub(in crate::cli) baseline_ref: Option<String>,
+    /// The target to build at both revisions, or to hold against itself [the only one in targets.yaml]
+    #[arg(long, value_name = "TARGET")]
+    pub(in crate::cli) target: Option<String>,
+    /// What decides: p50 to p99.9, mem.idle, mem.p95, mem.peak, mem.slope, mem.after_idle or cpu.per_1k; may be given again
+    #[arg(long, value_name = "METRIC", default_value = "p99")]
+    pub(in crate::cli) metric: Vec<Metric>,
+    /// The rise that is allowed
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
+    pub(in crate::cli) allowed: f64,
+    /// The rise that a PASS rules out
+    #[arg(long, value_name = "SHARE", default_value = "20%", value_parser = share)]
+    pub(in crate::cli) ruled_out: f64,
+    /// Rounds at most
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) max_rounds: u32,
+    /// No more rounds than fit into this time; a confirmation may take as long again
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
+    pub(in crate::cli) max_time: Duration,
+    /// The chance of a FAIL where every rise is the allowed one
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share, hide_short_help = true)]
+    pub(in crate::cli) alpha: f64,
+    /// The chance of a PASS where the rise is the one to rule out
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share, hide_short_help = true)]
+    pub(in crate::cli) beta: f64,
+    /// Believe a FAIL at once
+    #[arg(long)]
+    pub(in crate::cli) no_confirm: bool,
+    /// Whether INCONCLUSIVE lets a build pass (exit 0) or fail (exit 3)
+    #[arg(long, value_name = "HOW", default_value = "pass")]
+    pub(in crate::cli) on_inconclusive: PassOrFail,
+    /// Whether INVALID lets a build pass (exit 0) or fail (exit 4)
+    #[arg(long, value_name = "HOW", default_value = "fail")]
+    pub(in crate::cli) on_invalid: PassOrFail,
+    /// Hold the target against itself, N times, and say how often it is flagged and what this machine can see
+    #[arg(long, value_name = "N", conflicts_with_all = ["baseline_ref", "against", "resume"], value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) aa: Option<u32>,
+    /// Hold one measurement of --target against the saved results in DIR: advice, which fails nothing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["baseline", "candidate", "baseline_ref", "resume"])]
+    pub(in crate::cli) against: Option<PathBuf>,
+    /// Do not tell the CI system (GitHub Actions: step summary, annotation, outputs)
+    #[arg(long)]
+    pub(in crate::cli) no_ci: bool,
+    #[command(flatten)]
+    pub(in crate::cli) of_rounds: RoundArgs,
+}
+
+/// What a verdict that is neither PASS nor FAIL does to a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PassOrFail {
+    /// It passes.
+    Pass,
+    /// It fails.
+    Fail,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    parse_ratio(text).map_err(|error: crate::units::UnitError| format!("{error}; {}", error.hint()))
+}

@@ -1,0 +1,68 @@
+//! `tailmark gate --aa N`: a target against itself, to learn what this machine can see.
+
+use super::super::args::GateArgs;
+use super::super::failure::Failure;
+use super::super::keep::Keep;
+use super::super::report::Outputs;
+use super::super::rounds::fair_seed;
+use super::{Outcome, Prepared};
+use crate::archive::GATE_FILE;
+use crate::gate::{GateRecord, Repeated};
+use crate::report::table;
+
+/// Gates the target against itself as often as `args` say. Each gate is saved as soon as it is decided.
+pub(super) async fn itself(
+    args: &GateArgs,
+    mut prepared: Prepared,
+    outputs: Outputs,
+) -> Result<Outcome, Failure> {
+    let of_rounds = &args.of_rounds;
+    let count = args.aa.unwrap_or(1);
+    let name = format!("aa-{}", prepared.request.scenario.name());
+    let keep = Keep::open(&of_rounds.saving, &name)?;
+    let mut gates: Vec<GateRecord> = Vec::new();
+    for number in 1..=count {
+        of_rounds.common.say(&format!("gate {number} of {count}"));
+        let folder = keep.folder().create(&format!("gate-{number:02}"))?;
+        let record = match prepared.decide(args, &folder).await {
+            Ok(record) => record,
+            Err(failure) if gates.is_empty() => {
+                keep.give_up();
+                return Err(failure);
+            }
+            Err(failure) => return Err(failure),
+        };
+        if record.decision().is_none() {
+            // An interrupt; half a gate says nothing of how often whole ones are flagged.
+            folder.remove()?;
+            break;
+        }
+        folder.write(GATE_FILE, &record.to_json())?;
+        gates.push(record);
+        // Each has an order of arms of its own.
+        prepared.draw_again(fair_seed());
+    }
+    if gates.is_empty() {
+        keep.give_up();
+        return Err(Failure::interrupted());
+    }
+    let saved = keep.keep()?;
+    let complete = gates.len() == count as usize;
+    let repeated = Repeated::of(&gates);
+    outputs.write(|_| repeated.to_json())?;
+    let text = if of_rounds.common.json {
+        repeated.to_json()
+    } else {
+        let options = crate::report::Options {
+            saved: saved.as_deref(),
+            ..of_rounds.common.table()
+        };
+        table::gates(&repeated, &options)
+    };
+    of_rounds.common.print(&text)?;
+    Ok(if complete {
+        Outcome::Done
+    } else {
+        Outcome::Interrupted
+    })
+}

@@ -1,0 +1,129 @@
+//! What `compare` and `gate` have in common: a request for rounds, checked before anything is started.
+
+use std::path::Path;
+
+use super::args::RoundArgs;
+use super::failure::Failure;
+use crate::compare::Plan;
+use crate::data;
+use crate::scenario::Scenario;
+use crate::session::rounds::Request;
+use crate::session::run::check_limits;
+use crate::session::{Terms, place};
+use crate::target_spec::TargetSpec;
+
+/// What is measured against what.
+pub(super) struct Arms<'a> {
+    /// The scenario file.
+    pub(super) scenario: &'a Path,
+    /// The targets, the reference first.
+    pub(super) arms: Vec<TargetSpec>,
+    /// How many rounds there may be.
+    pub(super) rounds: usize,
+    /// The seed of the order of arms that an earlier start drew; `--order-seed`, or a new one, where there was none.
+    pub(super) order_seed: Option<u64>,
+}
+
+/// The scenario, with the seed that was asked for.
+pub(super) fn scenario(path: &Path, seed: Option<u64>) -> Result<Scenario, Failure> {
+    let scenario = data::scenario(path)?;
+    Ok(match seed {
+        Some(seed) => scenario.with_seed(seed),
+        None => scenario,
+    })
+}
+
+pub(super) fn request(args: &RoundArgs, what: Arms<'_>) -> Result<Request, Failure> {
+    let Arms {
+        scenario: path,
+        mut arms,
+        rounds,
+        order_seed,
+    } = what;
+    tell_apart(&mut arms);
+    let (scenario, given) = data::given(scenario(path, args.seed)?)?;
+    Ok(Request {
+        access: args.access.read(&arms.iter().collect::<Vec<_>>())?,
+        scenario,
+        given,
+        preflight: !args.no_preflight,
+        phase: args.phase.clone(),
+        rate: args.rate,
+        arms,
+        rounds,
+        warmup: args.warmup,
+        measure: args.measure,
+        order_seed: args.order_seed.or(order_seed).unwrap_or_else(fair_seed),
+        sample_hz: args.placing.sample_hz,
+    })
+}
+
+/// Before anything is started: which phase, at which rate, whether this machine allows it, and how targets run.
+pub(super) async fn check(args: &RoundArgs, request: &mut Request) -> Result<(), Failure> {
+    request.plan()?;
+    check_limits(&request.scenario, None)?;
+    args.containers.apply(&mut request.arms, &args.common).await
+}
+
+/// On which terms the stage of `request` stands.
+pub(super) fn stage_terms(args: &RoundArgs, request: &Request) -> Result<Terms, Failure> {
+    Ok(Terms {
+        placement: place(&args.placing.pin, &request.arms, request.workers()?)?,
+        durability: args.placing.durability.into(),
+    })
+}
+
+/// Whether what is asked for is what `before` began: rounds of something else cannot be added to it.
+pub(super) fn same_plan(before: &Plan, now: &Plan) -> Result<(), Failure> {
+    let differs = [
+        (
+            "its scenario",
+            before.scenario.digest != now.scenario.digest,
+        ),
+        ("its seed", before.scenario.seed != now.scenario.seed),
+        (
+            "the order of its arms (--order-seed)",
+            before.order_seed != now.order_seed,
+        ),
+        (
+            "its phase",
+            before.phase != now.phase || before.arrivals != now.arrivals,
+        ),
+        ("its rate", before.rate != now.rate),
+        ("its warm-up", before.warmup_ns != now.warmup_ns),
+        ("its measured time", before.measure_ns != now.measure_ns),
+        ("its targets", before.arms != now.arms),
+        ("its number of rounds", before.rounds != now.rounds),
+    ];
+    match differs.into_iter().find(|(_, differs)| *differs) {
+        Some((what, _)) => Err(another(what)),
+        None => Ok(()),
+    }
+}
+
+/// What cannot be gone on with.
+pub(super) fn another(what: &str) -> Failure {
+    let message = format!("--resume: what was begun differs in {what}");
+    Failure::said(
+        &message,
+        Some("repeat the command line of the first start, and add --resume".into()),
+    )
+}
+
+/// Gives an arm that is named twice (a target against itself) a name of its own: `axum`, `axum-2`.
+fn tell_apart(arms: &mut [TargetSpec]) {
+    for place in 1..arms.len() {
+        let (before, rest) = arms.split_at_mut(place);
+        let name = rest[0].name.clone();
+        let mut number = 2;
+        while before.iter().any(|arm| arm.name == rest[0].name) {
+            rest[0].name = format!("{name}-{number}");
+            number += 1;
+        }
+    }
+}
+
+/// Entropy from the system: the order of arms has to be a fair coin. Below 2^53, so that every reader of JSON keeps it.
+pub(super) fn fair_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0 >> 11
+}
