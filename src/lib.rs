@@ -12,7 +12,7 @@
 //!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`report`], [`script`],
 //!   [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`docker`]
-//!   (which process a container is), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
+//!   (container engines), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
 //!   [`progress`], [`oracle`] (a server with a script); only [`session`] uses the others, and [`cli`] uses the session.
 
 pub mod archive;

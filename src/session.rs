@@ -3,7 +3,7 @@
 //! The only module of the rim that uses all the others. [`Stage`] stands for a whole command: the stores, seeded once.
 //! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
 //! measures a target that is known. Before all that, [`runtime::choose`] says whether targets run as processes or in
-//! containers.
+//! containers, and [`watching`] whose memory and CPU are read.
 
 pub mod calls;
 pub mod debug;
@@ -13,11 +13,14 @@ pub mod runtime;
 pub mod shutdown;
 pub mod up;
 pub mod verify;
+pub mod watching;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveError;
+pub use crate::child::Scratch;
+use crate::child::{self, Swept};
 use crate::compare::CompareError;
 use crate::event::Event;
 pub use crate::load::{LoadError, Pem, Tls, TlsError, TlsOptions};
@@ -34,6 +37,7 @@ use calls::NotAsExpected;
 use runtime::RuntimeError;
 use shutdown::{Interrupted, Shutdown};
 use verify::VerifyError;
+use watching::WatchError;
 
 /// Told of what happens.
 pub type Watcher<'a> = &'a mut dyn FnMut(Event<'_>);
@@ -91,6 +95,28 @@ pub async fn build(target: &TargetSpec) -> Result<(), SessionError> {
     Ok(crate::target::run_build(target).await?)
 }
 
+/// Clears away what killed tailmarks of this user have left behind on this machine: processes and temporary folders. (Containers are
+/// looked for where containers are used.) What there is to say about it.
+pub async fn clear_away() -> Option<String> {
+    let swept = tokio::task::spawn_blocking(child::sweep).await;
+    match swept.map_err(io::Error::other).flatten() {
+        Ok(Swept { folders: 0, .. }) => None,
+        Ok(Swept { processes, .. }) => {
+            let what = match processes {
+                0 => "files".to_owned(),
+                1 => "a process and its files".to_owned(),
+                several => format!("{several} processes and their files"),
+            };
+            Some(format!(
+                "cleared away {what} that a killed tailmark had left behind"
+            ))
+        }
+        Err(error) => Some(format!(
+            "what a killed tailmark has left behind cannot be cleared away: {error}"
+        )),
+    }
+}
+
 /// What decides whether two targets can have their databases from one template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seeding {
@@ -117,6 +143,9 @@ pub enum SessionError {
     /// Watching the target.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// Watching what was named.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// CPUs that are not there.
     #[error(transparent)]
     Pin(#[from] PinError),

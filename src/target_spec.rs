@@ -6,6 +6,7 @@ mod connect_to;
 mod image;
 mod read;
 mod url;
+mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use argument::TargetError;
 pub use connect_to::{ConnectTo, ConnectToError};
 pub use image::{Cpus, Image, ImageError, LimitError, Limits, MemoryLimit};
 pub use url::{TargetUrl, UrlError};
+pub use watch::{Watch, WatchError};
 
 /// A targets file: its targets, in order.
 #[derive(Debug, Clone)]
@@ -100,6 +102,8 @@ pub struct TargetSpec {
     pub env: Vec<(String, String)>,
     /// What runs beside each launch of it.
     pub beside: Vec<Companion>,
+    /// Whose memory and CPU are read, where that is said.
+    pub watch: Option<Watch>,
 }
 
 /// A process that a target needs, and that is not measured: an upstream, say.

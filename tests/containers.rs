@@ -58,8 +58,15 @@ fn image() -> Option<Arc<Image>> {
         std::process::id(),
         MADE.fetch_add(1, Ordering::Relaxed)
     );
-    let changes = encoded(r#"ENTRYPOINT ["/service"]"#);
-    let path = format!("/images/create?fromSrc=-&repo=tailmark-test&tag={tag}&changes={changes}");
+    let changes = [
+        r#"ENTRYPOINT ["/service"]"#,
+        r#"HEALTHCHECK --interval=1s CMD ["/service"]"#,
+    ];
+    let changes = changes.map(|change| format!("&changes={}", encoded(change)));
+    let path = format!(
+        "/images/create?fromSrc=-&repo=tailmark-test&tag={tag}{}",
+        changes.concat()
+    );
     let (status, answer) = engine("POST", &path, &archive(&service)).unwrap();
     assert_eq!(status, 200, "{answer}");
     let image = Arc::new(Image {
@@ -163,6 +170,13 @@ fn is_there(id: &str) -> bool {
     status == 200
 }
 
+/// What the engine says of an image or a container: `path` is `images/NAME` or `containers/ID`.
+fn inspected(path: &str) -> Value {
+    let (status, body) = engine("GET", &format!("/{path}/json"), &[]).unwrap();
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
 /// The container of this process whose main process is `pid`.
 fn container_of(pid: u32) -> String {
     let own = format!("tailmark.owner.pid={}", std::process::id());
@@ -178,7 +192,7 @@ fn container_of(pid: u32) -> String {
 
 /// A target of the image, as a targets file describes it.
 struct Case {
-    _image: Arc<Image>,
+    image: Arc<Image>,
     spec: TargetSpec,
     folder: tempfile::TempDir,
 }
@@ -195,7 +209,7 @@ impl Case {
         let file = TargetsFile::parse("targets.yaml", folder.path(), text.as_bytes());
         let file = file.map_err(|problems| problems.to_string()).unwrap();
         Some(Self {
-            _image: image,
+            image,
             spec: file.named("svc").unwrap().clone(),
             folder,
         })
@@ -288,6 +302,23 @@ async fn with_a_fixed_port_it_has_a_network_of_its_own() {
         (ExitCause::Stopped, Some(0)),
         "{exit}"
     );
+}
+
+#[tokio::test]
+async fn the_images_own_health_check_does_not_run() {
+    let Some(case) = Case::new(LOCAL) else {
+        return;
+    };
+    let image = inspected(&format!("images/{}", case.image.reference));
+    assert_eq!(image["Config"]["Healthcheck"]["Test"][0], "CMD", "{image}");
+    let target = case.launch().await.unwrap();
+    let container = inspected(&format!("containers/{}", target.container().unwrap().id()));
+    assert_eq!(
+        container["Config"]["Healthcheck"]["Test"],
+        serde_json::json!(["NONE"])
+    );
+    assert!(container["State"]["Health"].is_null(), "{container}");
+    target.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -496,6 +527,38 @@ fn what_a_killed_run_leaves_behind_is_removed_by_the_next() {
         "{}",
         record["resources"]
     );
+}
+
+#[test]
+fn an_end_for_want_of_memory_is_said_with_the_limit() {
+    let Some(image) = image() else { return };
+    let tool = tool(&image, "{ path: / }");
+    // Far more than the limit, whatever part of it is answered.
+    let hungry = SCENARIO.replace("get: /", "get: /grow/4");
+    tool.write("hungry.yaml", &hungry);
+    let words = [
+        "run",
+        "hungry.yaml",
+        "--target",
+        "svc",
+        "--memory",
+        "32MiB",
+        "--json",
+    ];
+    let ran = tool.run(&words);
+    let code = ran.code.filter(|&code| code == 0 || code == 4);
+    let record = ran.json(code.unwrap_or(0));
+    let container = &record["resources"]["container"];
+    assert_eq!(container["oom_kills"], 1, "{container}");
+    assert_eq!(container["memory_limit_bytes"], 32 << 20);
+    let exit = record["target"]["exit"].as_str().unwrap();
+    assert!(
+        exit.ends_with("the kernel killed it, for it needed more memory than its limit of 32 MiB"),
+        "{exit}"
+    );
+    let text = tool.run(&["report", tool.latest().to_str().unwrap()]).out;
+    let said = "OOM KILL   the kernel killed a process of the container for want of memory: its limit is 32.0 MiB";
+    assert!(text.contains(said), "{text}");
 }
 
 #[test]

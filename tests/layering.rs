@@ -44,21 +44,21 @@ const RIM: [(&str, &[&str]); 13] = [
     ("oracle", &[]),
     // What stores and targets stand on: a child process that is ours to end.
     ("child", &[]),
+    // What targets and their watch stand on: engines, and containers whoever started them.
     ("docker", &[]),
-    ("probe", &[]),
+    ("probe", &["docker"]),
     ("target", &["child", "docker"]),
     ("stores", &["child"]),
     (
         "session",
         &[
-            "load", "machine", "archive", "probe", "target", "stores", "child",
+            "load", "machine", "archive", "docker", "probe", "target", "stores", "child",
         ],
     ),
     (
         "cli",
         &[
-            "session", "archive", "data", "machine", "progress", "docker", "probe", "target",
-            "oracle",
+            "session", "archive", "data", "machine", "progress", "oracle",
         ],
     ),
 ];
@@ -90,9 +90,9 @@ const KNOWN_TO: [(&str, &[&str]); 25] = [
     ("csv", &["data/rows.rs"]),
     ("regex", &["scenario/expectation.rs"]),
     ("serde_json_path", &["scenario/inspect.rs"]),
-    ("procfs", &["probe", "machine.rs", "target/", "child.rs"]),
+    ("procfs", &["probe", "machine.rs", "child"]),
     ("indicatif", &["progress.rs"]),
-    ("bollard", &["target/container"]),
+    ("bollard", &["docker", "target/container"]),
 ];
 
 /// What the core must not know: runtimes, files, clocks and the terminal.

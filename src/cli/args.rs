@@ -273,7 +273,8 @@ pub(super) struct RunArgs {
     /// Worker threads [as few as the rate needs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) workers: Option<u32>,
-    /// Whose memory and CPU to read: pid:N, port:N or container:NAME [the target's own process]
+    /// Whose memory and CPU to read: container:NAME, pid:N, port:N, or port for that of a loopback URL [what targets.yaml says,
+    /// or the target's own process]
     #[arg(long, value_name = "WHAT")]
     pub(super) watch: Option<String>,
     #[command(flatten)]

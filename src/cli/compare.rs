@@ -12,7 +12,7 @@ use crate::data;
 use crate::session::rounds::{self, Request};
 use crate::session::run::check_limits;
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, Terms, Watcher, place};
+use crate::session::{Stage, Terms, Watcher, place, watching};
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
@@ -24,6 +24,7 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     check_limits(&request.scenario, None)?;
     let arms = &mut request.arms;
     args.containers.apply(arms, &args.common).await?;
+    watching::check(arms, args.placing.sample_hz).await?;
     let terms = Terms {
         placement: place(&args.placing.pin, &request.arms, request.workers()?)?,
         durability: args.placing.durability.into(),

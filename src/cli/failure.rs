@@ -137,6 +137,9 @@ impl From<SessionError> for Failure {
             SessionError::Runtime(error) => {
                 Self::said(&error.to_string(), Some(error.hint().into()))
             }
+            SessionError::Watch(error) => {
+                Self::said(&chain(&error), error.hint().map(str::to_owned))
+            }
             SessionError::Pin(error) => Self::said(&error.to_string(), Some(error.hint().into())),
             SessionError::Tls(error) => error.into(),
             SessionError::Load(LoadError::Limit(error)) => {

@@ -12,7 +12,7 @@ use super::stage::on_stage;
 use crate::data;
 use crate::session::shutdown::Shutdown;
 use crate::session::up::{self, Up};
-use crate::session::{Stage, Terms, Watcher, place};
+use crate::session::{Scratch, Stage, Terms, Watcher, place};
 use crate::target_spec::{TargetSpec, TargetUrl, TargetsFile, UrlError};
 
 pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
@@ -27,8 +27,8 @@ pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
         placement: place(&args.pin, &targets, 0)?,
         ..Terms::default()
     };
-    let folder =
-        tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
+    let folder = Scratch::new("services")
+        .map_err(|error| Failure::new("making a temporary folder", &error))?;
     if !args.no_build {
         build(&targets).await?;
     }

@@ -400,7 +400,7 @@ fn resources() -> Resources {
                 source: "/proc statm; peak from the kernel (VmHWM)".into(),
                 hz: 20.0,
                 samples: 200,
-                processes: 1,
+                processes: Some(1),
                 idle_bytes: Some(6_396_314),
                 p50_bytes: Some(9_000_000),
                 p95_bytes: Some(9_200_000),

@@ -156,7 +156,6 @@ async fn round(
             engine: run::Engine::default(),
             workers: None,
             sample_hz: request.sample_hz,
-            subject: None,
         };
         let record = match run_once(stage, &run, folder.path(), shutdown, watch).await {
             // A run that was cut short stands beside none of the others.

@@ -1,7 +1,8 @@
 //! Whether targets run as processes or in containers, decided before anything of theirs is started.
 
 use super::SessionError;
-use crate::target::{Engine, NoEngine, TargetError};
+use crate::docker::{Address, Engine, NoEngine};
+use crate::target::{self, TargetError, images};
 use crate::target_spec::{Limits, TargetKind, TargetSpec};
 
 /// How targets that could run either way are to run.
@@ -35,6 +36,16 @@ pub enum RuntimeError {
     /// A process of what has no command.
     #[error("{0} cannot run as a process: it has no `command`")]
     NoCommand(String),
+    /// Stores and processes here, for a container elsewhere.
+    #[error(
+        "{name} has stores or processes beside it on 127.0.0.1 here, out of reach of a container at {engine}"
+    )]
+    OutOfReach {
+        /// The target.
+        name: String,
+        /// Where the engine listens.
+        engine: String,
+    },
     /// Limits for what is no container.
     #[error("{name} cannot be limited to {limits}: it {is}")]
     NoLimits {
@@ -54,6 +65,9 @@ impl RuntimeError {
         match self {
             Self::NoImage(_) => "give it an `image` in targets.yaml, or leave --runtime out",
             Self::NoCommand(_) => "give it a `command` in targets.yaml, or leave --runtime out",
+            Self::OutOfReach { .. } => {
+                "unset DOCKER_HOST, or run tailmark where the engine is: DOCKER_HOST=unix:///var/run/docker.sock"
+            }
             Self::NoLimits { .. } => {
                 "limits are for containers: give it an `image` in targets.yaml that an engine has, or leave them out"
             }
@@ -139,10 +153,13 @@ fn check(targets: &[TargetSpec], runtime: Runtime) -> Result<(), RuntimeError> {
 /// Why not all of `targets` can run in containers, where they cannot.
 async fn missing(engine: &Engine, targets: &[&TargetSpec], pull: bool) -> Option<String> {
     for target in targets {
+        if let Err(error) = within_reach(engine, target) {
+            return Some(error.to_string());
+        }
         let Some(image) = target.image.as_ref().filter(|_| !pull) else {
             continue;
         };
-        match engine.has(target, image).await {
+        match images::has(engine, target, image).await {
             Ok(true) => {}
             Ok(false) => {
                 let engine = engine.name();
@@ -181,7 +198,7 @@ async fn prepare(
     targets: &[TargetSpec],
     engine: Option<Result<Engine, NoEngine>>,
     pull: bool,
-) -> Result<(), TargetError> {
+) -> Result<(), SessionError> {
     let contained = |target: &&TargetSpec| matches!(target.kind, TargetKind::Image(_));
     let (Some(engine), Some(first)) = (engine, targets.iter().find(contained)) else {
         return Ok(());
@@ -195,23 +212,36 @@ async fn prepare(
         let TargetKind::Image(image) = &target.kind else {
             continue;
         };
+        within_reach(&engine, target)?;
         if pull && !pulled.contains(&&image.reference) {
-            engine.pull(target, image).await?;
+            images::pull(&engine, target, image).await?;
             pulled.push(&image.reference);
         }
-        if !engine.has(target, image).await? {
-            return Err(TargetError::NoImage {
-                name: target.name.clone(),
-                image: image.reference.clone(),
-            });
+        if !images::has(&engine, target, image).await? {
+            let (name, image) = (target.name.clone(), image.reference.clone());
+            return Err(TargetError::NoImage { name, image }.into());
         }
     }
     Ok(())
 }
 
+/// Whether a container of `target` at `engine` reaches what it needs: that is on this machine's loopback.
+fn within_reach(engine: &Engine, target: &TargetSpec) -> Result<(), RuntimeError> {
+    let stores = target.stores.postgres || target.stores.redis;
+    match engine.address() {
+        Address::Tcp { .. } if stores || !target.beside.is_empty() => {
+            Err(RuntimeError::OutOfReach {
+                name: target.name.clone(),
+                engine: engine.address().to_string(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes what was left behind; what there is to say about it.
 async fn sweep(engine: &Engine) -> Option<String> {
-    match engine.sweep().await {
+    match target::sweep(engine).await {
         Ok(0) => None,
         Ok(1) => Some("removed a container that a killed tailmark had left behind".to_owned()),
         Ok(count) => Some(format!(

@@ -66,7 +66,6 @@ async fn launch_once(
     let log = File::create(launch.log)
         .map_err(|error| problem(&format!("cannot write {}", launch.log.display()), &error))?;
     let command = command.with_port(address.port());
-    let started = Instant::now();
     let escalation = [(signal(spec.stop.signal), spec.stop.within)];
     let mut prepared = prepare(&command, &spec.folder, &[&spec.env, &launch.env]);
     prepared
@@ -83,6 +82,7 @@ async fn launch_once(
             folder: spec.folder.clone(),
             source,
         })?;
+    let started = guarded.begun();
     let ended = async || drop(guarded.ended().await);
     match await_ready(ended, address, &spec.ready, started).await {
         Readiness::Ready => {}
