@@ -4,6 +4,8 @@ mod command;
 mod companions;
 mod container;
 mod identity;
+mod lookout;
+mod start;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -22,7 +24,8 @@ use std::time::Duration;
 use self::command::Process;
 pub use self::companions::Companions;
 use self::container::Container;
-pub use self::container::{Engine, NoEngine};
+pub use self::container::{Engine, ImageHere, NoEngine};
+pub use self::start::{Start, Took};
 pub use self::tools::{run_build, run_seed};
 use crate::run_record::{Audit, TargetIdentity};
 use crate::target_spec::{
@@ -71,10 +74,33 @@ impl Target {
     /// # Errors
     /// Fails where it does not start, ends early or is not ready in time, with the last lines of its log.
     pub async fn launch(spec: &TargetSpec, launch: Launch<'_>) -> Result<Target, TargetError> {
+        Target::launch_watched(spec, launch, false).await
+    }
+
+    /// As [`Target::launch`], with its [`start`](Target::start) watched by threads that look some thousand times a second.
+    ///
+    /// # Errors
+    /// As [`Target::launch`].
+    pub async fn launch_closely(
+        spec: &TargetSpec,
+        launch: Launch<'_>,
+    ) -> Result<Target, TargetError> {
+        Target::launch_watched(spec, launch, true).await
+    }
+
+    async fn launch_watched(
+        spec: &TargetSpec,
+        launch: Launch<'_>,
+        closely: bool,
+    ) -> Result<Target, TargetError> {
         match &spec.kind {
             TargetKind::Url(url) => Target::reach(spec, url, launch.connect_to).await,
-            TargetKind::Command(command) => Target::launch_process(spec, command, launch).await,
-            TargetKind::Image(image) => Target::launch_container(spec, image, launch).await,
+            TargetKind::Command(command) => {
+                Target::launch_process(spec, command, launch, closely).await
+            }
+            TargetKind::Image(image) => {
+                Target::launch_container(spec, image, launch, closely).await
+            }
         }
     }
 
@@ -82,11 +108,12 @@ impl Target {
         spec: &TargetSpec,
         command: &CommandLine,
         mut launch: Launch<'_>,
+        closely: bool,
     ) -> Result<Target, TargetError> {
         launch.env.extend(launch.beside.env());
         let revision = identity::revision(&spec.folder).await;
         let settings = tools::settings(spec, &launch.env, launch.log).await?;
-        let process = command::launch(spec, command, &launch).await?;
+        let process = command::launch(spec, command, &launch, closely).await?;
         let address = process.address();
         let program = identity::program(process.pid()).await;
         let identity = TargetIdentity {
@@ -105,10 +132,11 @@ impl Target {
         spec: &TargetSpec,
         image: &Image,
         mut launch: Launch<'_>,
+        closely: bool,
     ) -> Result<Target, TargetError> {
         launch.env.extend(launch.beside.env());
         let settings = tools::settings(spec, &launch.env, launch.log).await?;
-        let launched = container::launch(spec, image, &launch).await?;
+        let launched = container::launch(spec, image, &launch, closely).await?;
         let container = launched.container;
         let address = container.address();
         // As far as this user may look into the container.
@@ -215,6 +243,15 @@ impl Target {
         self.running.as_ref().map(|running| match running {
             Running::Process(process) => process.startup(),
             Running::Container(container) => container.startup(),
+        })
+    }
+
+    /// The moments of its start, where it was [launched closely](Target::launch_closely).
+    #[must_use]
+    pub fn start(&self) -> Option<Start> {
+        self.running.as_ref().and_then(|running| match running {
+            Running::Process(process) => process.start(),
+            Running::Container(container) => container.start(),
         })
     }
 

@@ -64,6 +64,19 @@ impl TargetsFile {
         self.targets.iter().find(|target| target.name == name)
     }
 
+    /// The first target of each service that tailmark starts, in the order of the file: targets that differ in nothing but
+    /// their names and `env` are one service, set in several ways.
+    #[must_use]
+    pub fn services(&self) -> Vec<&TargetSpec> {
+        let mut services: Vec<&TargetSpec> = Vec::new();
+        for target in self.targets.iter().filter(|target| target.is_started()) {
+            if !services.iter().any(|other| target.is_service_of(other)) {
+                services.push(target);
+            }
+        }
+        services
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().map(|target| target.name.as_str())
     }
@@ -201,6 +214,17 @@ impl TargetSpec {
     #[must_use]
     pub fn is_started(&self) -> bool {
         !matches!(self.kind, TargetKind::Url(_))
+    }
+
+    /// Whether it is the service that `other` is, by another name and set in another way.
+    #[must_use]
+    pub fn is_service_of(&self, other: &Self) -> bool {
+        let alike = Self {
+            name: self.name.clone(),
+            env: self.env.clone(),
+            ..other.clone()
+        };
+        *self == alike
     }
 }
 

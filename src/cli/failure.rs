@@ -6,6 +6,7 @@ use crate::data::DataError;
 use crate::document::Problems;
 use crate::run_record::wire::ReadError;
 use crate::scenario::{SelectError, ThresholdError};
+use crate::session::runtime::RuntimeError;
 use crate::session::{LoadError, SessionError, TlsError};
 use crate::target_spec::TargetError;
 use crate::units::UnitError;
@@ -122,6 +123,12 @@ impl From<ReadError> for Failure {
     }
 }
 
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        Self::said(&error.to_string(), Some(error.hint().into()))
+    }
+}
+
 impl From<crate::archive::ArchiveError> for Failure {
     fn from(error: crate::archive::ArchiveError) -> Self {
         Self::said(&chain(&error), None)
@@ -134,9 +141,7 @@ impl From<SessionError> for Failure {
             SessionError::Interrupted(_) => Self::interrupted(),
             SessionError::Select(error) => error.into(),
             SessionError::Target(error) => Self::said(&chain(&error), error.hint()),
-            SessionError::Runtime(error) => {
-                Self::said(&error.to_string(), Some(error.hint().into()))
-            }
+            SessionError::Runtime(error) => error.into(),
             SessionError::Pin(error) => Self::said(&error.to_string(), Some(error.hint().into())),
             SessionError::Tls(error) => error.into(),
             SessionError::Load(LoadError::Limit(error)) => {

@@ -346,6 +346,7 @@ pub(crate) fn container() -> ContainerIdentity {
         image_id: format!("sha256:{}", "0a".repeat(32)),
         image_digest: Some(format!("svc@sha256:{}", "0b".repeat(32))),
         image_bytes: Some(2_610_000),
+        image_created: Some("2026-11-23T07:00:00Z".into()),
         network: "host".into(),
         limits: Limits {
             cpus: "0.5".parse().ok(),

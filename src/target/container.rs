@@ -1,6 +1,7 @@
 //! A target that is a container of ours, made and ended over the API of the engine.
 
 mod engine;
+mod exec;
 mod owner;
 
 use std::fs::File;
@@ -27,10 +28,13 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use self::engine::{Engine, NoEngine};
+pub use self::engine::{Engine, ImageHere, NoEngine};
 use self::engine::{ImageFacts, failed};
+use self::exec::ExecWatch;
 use self::owner::Owner;
 use super::command::{PORTS_TRIED, Readiness, await_ready, free_address, names_a_taken_port};
+use super::lookout::Lookout;
+use super::start::Start;
 use super::{Exit, ExitCause, Launch, Log, OutOfMemory, TargetError};
 use crate::run_record::ContainerIdentity;
 use crate::target_spec::{self, Image, MemoryLimit, TargetSpec};
@@ -60,6 +64,8 @@ pub(super) struct Container {
     asked: Instant,
     /// When it was ready; when it was asked for, until then.
     ready: Instant,
+    /// Where it was watched closely.
+    start: Option<Start>,
     pid: u32,
     address: SocketAddr,
     stop: target_spec::Stop,
@@ -82,11 +88,20 @@ pub(super) struct Launched {
     pub(super) revision: Option<String>,
 }
 
-/// Starts a container of `image` and waits until it is ready.
+/// What watches a start closely.
+struct Watched {
+    /// When the engine was asked to make the container.
+    asked: Instant,
+    exec: ExecWatch,
+    lookout: Lookout,
+}
+
+/// Starts a container of `image`, watched closely or not, and waits until it is ready.
 pub(super) async fn launch(
     spec: &TargetSpec,
     image: &Image,
     launch: &Launch<'_>,
+    closely: bool,
 ) -> Result<Launched, TargetError> {
     let engine = Engine::find().await;
     let engine = engine.map_err(|source| TargetError::NoEngine {
@@ -97,7 +112,7 @@ pub(super) async fn launch(
     let mut tries = 0;
     let container = loop {
         tries += 1;
-        match launch_once(spec, image, launch, &engine).await {
+        match launch_once(spec, image, launch, &engine, closely).await {
             Err(TargetError::EndedEarly { log, .. })
                 if tries < PORTS_TRIED && image.port.is_none() && names_a_taken_port(&log) => {}
             outcome => break outcome?,
@@ -108,6 +123,7 @@ pub(super) async fn launch(
         digest,
         bytes,
         revision,
+        here,
     } = facts;
     let identity = ContainerIdentity {
         engine: engine.name,
@@ -115,6 +131,7 @@ pub(super) async fn launch(
         image_id: id,
         image_digest: digest,
         image_bytes: bytes,
+        image_created: here.created,
         network: if image.port.is_some() { "own" } else { "host" }.to_owned(),
         limits: image.limits,
     };
@@ -130,6 +147,7 @@ async fn launch_once(
     image: &Image,
     launch: &Launch<'_>,
     engine: &Engine,
+    closely: bool,
 ) -> Result<Container, TargetError> {
     let problem = |what: String, error: &io::Error| TargetError::Setup {
         name: spec.name.clone(),
@@ -150,15 +168,27 @@ async fn launch_once(
         .name(&doomed.name)
         .build();
     let body = body(spec, image, launch, owner, port);
-    match engine.docker.create_container(Some(options), body).await {
-        Ok(_) => doomed.state = State::Made,
+    let asked_to_make = Instant::now();
+    let id = match engine.docker.create_container(Some(options), body).await {
+        Ok(made) => {
+            doomed.state = State::Made;
+            made.id
+        }
         Err(error) => {
             // An engine that says no has made nothing.
             doomed.state = State::Gone;
             return Err(failed(&spec.name, "make a container", &error));
         }
-    }
+    };
+    let cannot_watch = |error: io::Error| problem("cannot watch it start".into(), &error);
+    let path = spec.ready.path.as_deref();
+    let exec = closely.then(|| ExecWatch::of(&id));
+    let exec = exec.transpose().map_err(cannot_watch)?;
     let asked = Instant::now();
+    let mut address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    // An address of its own is known only when it has started.
+    let lookout = (closely && image.port.is_none()).then(|| Lookout::at(address, path, asked));
+    let lookout = lookout.transpose().map_err(cannot_watch)?;
     let started = engine
         .docker
         .start_container(&doomed.name, None::<StartContainerOptions>);
@@ -168,8 +198,30 @@ async fn launch_once(
     let logging = copy_log(&engine.docker, &doomed.name, log);
     let seen = inspect(spec, &doomed).await?;
     let pid = seen.state.as_ref().and_then(|state| state.pid).unwrap_or(0);
-    let mut container = Container {
-        address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+    if image.port.is_some() && pid != 0 {
+        let Some(ip) = own_address(&seen) else {
+            return Err(TargetError::Setup {
+                name: spec.name.clone(),
+                problem: format!("{} gave the container no address of its own", engine.name),
+            });
+        };
+        address.set_ip(ip);
+    }
+    let watched = match (exec, lookout) {
+        (None, _) => None,
+        (Some(exec), Some(lookout)) => Some((exec, lookout)),
+        (Some(exec), None) => {
+            let lookout = Lookout::at(address, path, asked).map_err(cannot_watch)?;
+            Some((exec, lookout))
+        }
+    };
+    let watched = watched.map(|(exec, lookout)| Watched {
+        asked: asked_to_make,
+        exec,
+        lookout,
+    });
+    let container = Container {
+        address,
         pid: u32::try_from(pid).unwrap_or(0),
         command: words(&seen),
         doomed,
@@ -177,28 +229,38 @@ async fn launch_once(
         logging,
         asked,
         ready: asked,
+        start: None,
         stop: spec.stop,
         limit: image.limits.memory,
     };
-    if image.port.is_some() && container.pid != 0 {
-        let Some(ip) = own_address(&seen) else {
-            return Err(TargetError::Setup {
-                name: spec.name.clone(),
-                problem: format!("{} gave the container no address of its own", engine.name),
-            });
-        };
-        container.address.set_ip(ip);
-    }
-    container.await_ready(spec, launch.log).await
+    container.await_ready(spec, launch.log, watched).await
 }
 
 impl Container {
-    async fn await_ready(mut self, spec: &TargetSpec, log: &Path) -> Result<Self, TargetError> {
+    async fn await_ready(
+        mut self,
+        spec: &TargetSpec,
+        log: &Path,
+        watched: Option<Watched>,
+    ) -> Result<Self, TargetError> {
         let name = || spec.name.clone();
         let ended = async || self.ended().await;
-        match await_ready(ended, self.address, &spec.ready, self.asked).await {
+        let ready = &spec.ready;
+        let readiness = match &watched {
+            Some(watched) => watched.lookout.await_ready(ended, ready, self.asked).await,
+            None => await_ready(ended, self.address, ready, self.asked).await,
+        };
+        match readiness {
             Readiness::Ready => {
                 self.ready = Instant::now();
+                self.start = watched.map(|watched| {
+                    let Watched {
+                        asked,
+                        exec,
+                        lookout,
+                    } = watched;
+                    Start::seen(Some(asked), exec.finish(), &lookout.seen())
+                });
                 Ok(self)
             }
             Readiness::Late(failure) => {
@@ -241,6 +303,10 @@ impl Container {
     /// From the request to start it until it was ready: the engine's own part is in it.
     pub(super) fn startup(&self) -> Duration {
         self.ready - self.asked
+    }
+
+    pub(super) fn start(&self) -> Option<Start> {
+        self.start
     }
 
     /// What runs in it: its entry point and arguments.

@@ -119,7 +119,7 @@ fn thresholds_have_a_line_each() {
       ✓ error_rate < 0.5%         observed 0 %
       ✗ p50<100us over every 2s   observed 1.17 ms from 0s to 2s of main
       ✗ achieved_rate > 2k/s      observed 1,000/s
-      ✗ mem.peak < 64MiB          it was not measured
+      ✗ mem.peak < 64MiB          the target's memory was not read (--watch says whose to read)
       ✗ one more                  observed ≥ 2.00 s: nobody can say so
       ✗ one more                  observed 84.0 µs
       ✗ one more                  observed 8.9 MiB

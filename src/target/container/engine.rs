@@ -45,6 +45,17 @@ pub(super) struct ImageFacts {
     pub(super) digest: Option<String>,
     pub(super) bytes: Option<u64>,
     pub(super) revision: Option<String>,
+    pub(super) here: ImageHere,
+}
+
+/// When an image on this machine came to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageHere {
+    /// When it was made, as RFC 3339, where it says so.
+    pub created: Option<String>,
+    /// When it last got its name on this machine, as RFC 3339: a build that finds every layer in its cache makes no new image,
+    /// and says by this that the old one is of the newest sources.
+    pub named: Option<String>,
 }
 
 /// No engine answers: where one was looked for, and what came of it.
@@ -129,14 +140,18 @@ impl Engine {
         })
     }
 
-    /// Whether the image is here.
+    /// The image, if it is here.
     ///
     /// # Errors
     /// The engine fails.
-    pub async fn has(&self, spec: &TargetSpec, image: &Image) -> Result<bool, TargetError> {
+    pub async fn image(
+        &self,
+        spec: &TargetSpec,
+        image: &Image,
+    ) -> Result<Option<ImageHere>, TargetError> {
         match self.facts(spec, image).await {
-            Ok(_) => Ok(true),
-            Err(TargetError::NoImage { .. }) => Ok(false),
+            Ok(facts) => Ok(Some(facts.here)),
+            Err(TargetError::NoImage { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -166,6 +181,13 @@ impl Engine {
             bytes: found.size.and_then(|bytes| u64::try_from(bytes).ok()),
             revision: labels
                 .and_then(|mut labels| labels.remove("org.opencontainers.image.revision")),
+            here: ImageHere {
+                created: found.created.filter(is_known),
+                named: found
+                    .metadata
+                    .and_then(|metadata| metadata.last_tag_time)
+                    .filter(is_known),
+            },
         })
     }
 
@@ -278,6 +300,11 @@ fn ask(socket: &Path, method: &str, path: &str, within: Duration) -> io::Result<
     let mut answer = Vec::new();
     stream.take(MOST_HEAD).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Whether a moment is more than what stands for none: Go's zero, or the epoch of a build that leaves time out.
+fn is_known(moment: &String) -> bool {
+    moment.as_str() >= "2000"
 }
 
 /// The version that the head of an answer to `/_ping` names.
