@@ -1,23 +1,25 @@
 //! A comparison: several arms measured in turn, round by round, under the same conditions.
 //!
-//! The round is what is repeated: each arm's figure is the median over rounds, with the smallest and the largest
-//! beside it. A round in which any arm's measurement is not valid is void: it is kept and counted, and stands in no
-//! figure. A request that was not ok counts as infinitely slow, so that quick failures cannot improve a tail.
+//! The round is what is repeated: a change between arms is the Hodges-Lehmann estimate over the rounds' ratios, with the
+//! interval of the exact signed-rank test. A round in which any arm's measurement is not valid is void: it is kept and
+//! counted, and stands in no figure. A request that was not ok counts as infinitely slow, so that quick failures cannot
+//! improve a tail.
 
+mod figures;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod metric;
+mod round;
 pub mod wire;
 
-use crate::exchange::Outcomes;
-use crate::ledger::Distribution;
+pub use figures::Figure;
+pub use metric::{Metric, UnknownMetric};
+pub use round::{ArmMemory, ArmRound, MemoryKind, Round, StepCount};
+
 use crate::random::{self, Stream};
-use crate::run_record::{
-    Audit, Environment, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
-};
+use crate::run_record::{Environment, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity};
 use crate::scenario::Arrivals;
-use crate::stats::{Spread, fewest, fewest_per_round};
-use crate::units::{Quantile, Rate};
-use crate::validity::{State, Validity};
+use crate::units::Rate;
 
 /// What is compared, fixed before the first round.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,79 +60,6 @@ pub struct Comparison {
     /// Where it ran; none before the first round.
     environment: Option<Environment>,
     rounds: Vec<Round>,
-}
-
-/// One paired measurement of all arms.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Round {
-    /// From 1.
-    pub number: usize,
-    /// The arms in the order in which they were measured, each by its place in the plan.
-    pub order: Vec<usize>,
-    /// One per arm, in the order of the plan.
-    pub arms: Vec<ArmRound>,
-}
-
-/// What one round says of one arm.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ArmRound {
-    /// Response times of the measured phase.
-    pub response: Distribution,
-    /// How its requests ended.
-    pub outcomes: Outcomes,
-    /// Arrivals per second that came.
-    pub offered_rate: f64,
-    /// Arrivals per second that the target kept up with.
-    pub achieved_rate: f64,
-    /// Memory; none where it was not measured.
-    pub memory: Option<ArmMemory>,
-    /// CPU time of the target per 1,000 answered requests, in nanoseconds.
-    pub cpu_per_1k_ns: Option<u64>,
-    /// From exec to ready, in nanoseconds.
-    pub startup_ns: Option<u64>,
-    /// Whether the measurement may be believed.
-    pub validity: Validity,
-    /// What the target's own audits found.
-    pub audits: Vec<Audit>,
-}
-
-/// Memory of one launch, in bytes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ArmMemory {
-    /// What is meant by memory.
-    pub kind: MemoryKind,
-    /// Where the figures come from.
-    pub source: String,
-    /// Before any load.
-    pub idle_bytes: Option<u64>,
-    /// The most.
-    pub peak_bytes: Option<u64>,
-}
-
-/// What is meant by memory: the meanings differ too much to be compared with each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemoryKind {
-    /// A container's.
-    WorkingSet,
-    /// Resident memory of a process tree.
-    Rss,
-}
-
-/// A figure that is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
-    /// A quantile of response time, in nanoseconds; +∞ where it falls among requests that were not ok.
-    Response(Quantile),
-    /// Arrivals per second that the target kept up with.
-    AchievedRate,
-    /// Memory before any load, in bytes.
-    MemoryIdle,
-    /// The most memory, in bytes.
-    MemoryPeak,
-    /// CPU time per 1,000 answered requests, in nanoseconds.
-    CpuPer1k,
-    /// From exec to ready, in nanoseconds.
-    Startup,
 }
 
 /// Why a round cannot stand beside the others.
@@ -281,37 +210,6 @@ impl Comparison {
         runs.any(|run| !run.response.ok.is_empty())
     }
 
-    /// The spread of a metric of one arm over the valid rounds; none where one of them cannot say.
-    #[must_use]
-    pub fn spread(&self, arm: usize, metric: Metric) -> Option<Spread> {
-        let values: Option<Vec<f64>> = self
-            .valid_rounds()
-            .map(|round| round.arms[arm].value(metric))
-            .collect();
-        Spread::of(values?)
-    }
-
-    /// The median of an arm over the median of the reference; none where either is missing, infinite or zero.
-    #[must_use]
-    pub fn change(&self, arm: usize, metric: Metric) -> Option<f64> {
-        let ratio = self.spread(arm, metric)?.median / self.spread(0, metric)?.median;
-        (ratio.is_finite() && ratio > 0.0).then_some(ratio)
-    }
-
-    /// The response times of an arm in all valid rounds together.
-    #[must_use]
-    pub fn merged(&self, arm: usize) -> Distribution {
-        Distribution::merged(self.valid_rounds().map(|round| &round.arms[arm].response))
-    }
-
-    /// A quantile of [`Self::merged`], in nanoseconds, +∞ where it falls among requests that were not ok; none where
-    /// there are too few of them to say.
-    #[must_use]
-    pub fn merged_quantile(&self, arm: usize, quantile: Quantile) -> Option<f64> {
-        let merged = self.merged(arm);
-        (merged.count() >= fewest(quantile)).then(|| or_infinite(&merged, quantile))
-    }
-
     fn arm_round(&self, arm: &str, record: &RunRecord) -> Result<ArmRound, CompareError> {
         if record.scenario.digest != self.plan.scenario.digest {
             return Err(CompareError::Scenario { arm: arm.into() });
@@ -362,88 +260,6 @@ impl Comparison {
             }),
         }
     }
-}
-
-impl Round {
-    /// Whether every arm's measurement is valid; the round is void otherwise.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.arms
-            .iter()
-            .all(|arm| arm.validity.state == State::Valid)
-    }
-}
-
-impl ArmRound {
-    fn of(record: &RunRecord, phase: &PhaseRecord) -> Self {
-        let memory = &record.resources.memory;
-        let memory = [
-            (MemoryKind::WorkingSet, &memory.working_set),
-            (MemoryKind::Rss, &memory.rss),
-        ]
-        .into_iter()
-        .find_map(|(kind, series)| {
-            let series = series.as_ref()?;
-            Some(ArmMemory {
-                kind,
-                source: series.source.clone(),
-                idle_bytes: series.idle_bytes,
-                peak_bytes: series.peak_bytes,
-            })
-        });
-        Self {
-            response: phase.tally.response(),
-            outcomes: phase.tally.outcomes(),
-            offered_rate: phase.arrival_rate(),
-            achieved_rate: phase.achieved_rate(),
-            memory,
-            cpu_per_1k_ns: record.cpu_per_1k_ns(),
-            startup_ns: record.resources.startup_ns,
-            validity: record.validity.clone(),
-            audits: record.audits.clone(),
-        }
-    }
-
-    /// What the round says of a metric; none where it was not measured, or the round is too small to say.
-    #[must_use]
-    pub fn value(&self, metric: Metric) -> Option<f64> {
-        let memory = |bytes: fn(&ArmMemory) -> Option<u64>| self.memory.as_ref().and_then(bytes);
-        let whole = match metric {
-            Metric::Response(quantile) => {
-                return (self.response.count() >= fewest_per_round(quantile))
-                    .then(|| or_infinite(&self.response, quantile));
-            }
-            Metric::AchievedRate => return Some(self.achieved_rate),
-            Metric::MemoryIdle => memory(|memory| memory.idle_bytes),
-            Metric::MemoryPeak => memory(|memory| memory.peak_bytes),
-            Metric::CpuPer1k => self.cpu_per_1k_ns,
-            Metric::Startup => self.startup_ns,
-        };
-        whole.map(|value| value as f64)
-    }
-
-    /// Requests that were not ok, and all of them.
-    #[must_use]
-    pub fn failed(&self) -> (u64, u64) {
-        (self.outcomes.failed(), self.outcomes.total())
-    }
-}
-
-impl MemoryKind {
-    /// Its name, as records and tables have it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WorkingSet => "working set",
-            Self::Rss => "RSS",
-        }
-    }
-}
-
-fn or_infinite(times: &Distribution, quantile: Quantile) -> f64 {
-    times
-        .quantile_of_ok_among_all(quantile)
-        .map_or(f64::INFINITY, |ns| ns as f64)
 }
 
 #[cfg(test)]

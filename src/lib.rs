@@ -2,14 +2,14 @@
 //!
 //! Data flows one way: a scenario file becomes a [`scenario::Scenario`], its [`schedule::Schedule`] says when each
 //! request is due, the workers of [`load`] send it and absorb each [`exchange::Exchange`] into a [`ledger::Ledger`],
-//! and the session makes a [`run_record::RunRecord`] of it, from which [`compare`] and [`report`] work alone.
+//! and the session makes a [`run_record::RunRecord`] of it, from which [`compare`], [`gate`] and [`report`] work alone.
 //!
 //! The modules fall into a core, which knows no Tokio, no files, no clock and no terminal, and a rim, which touches
 //! the world. `tests/layering.rs` holds this:
 //!
 //! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`exchange`],
 //!   [`histogram`], [`windows`], [`threshold`] (what must hold), [`scenario`], [`target_spec`], [`schedule`], [`event`],
-//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`report`], [`script`],
+//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`gate`], [`report`], [`script`],
 //!   [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`docker`]
 //!   (which process a container is), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
@@ -24,6 +24,7 @@ pub mod docker;
 pub mod document;
 pub mod event;
 pub mod exchange;
+pub mod gate;
 pub mod histogram;
 pub mod judgement;
 pub mod ledger;

@@ -26,6 +26,10 @@ pub enum Stream {
     Think = 8,
     /// How often a walk goes through steps that repeat.
     Repeat = 9,
+    /// The signs of vector v in the boundaries of a sequential test.
+    Signs = 10,
+    /// The seed of the second attempt of a gate.
+    Confirmation = 11,
     /// What a scripted server does with a request.
     Script = 32,
 }

@@ -1,8 +1,11 @@
 //! Pure rendering of records: what was measured goes in, text comes out. No terminal and no files here.
 
 mod figures;
+pub mod junit;
 mod layout;
+pub mod markdown;
 pub mod table;
+pub mod verdict;
 
 /// How a report is to look.
 #[derive(Debug, Clone, Copy)]

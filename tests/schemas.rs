@@ -18,11 +18,17 @@ use tailmark::{
 // The scripted records of the library's own tests, which name the library's modules as `crate::…`.
 #[path = "../src/compare/fixtures.rs"]
 mod compare_fixtures;
+#[path = "../src/gate/fixtures.rs"]
+mod gate_fixtures;
 #[path = "../src/run_record/fixtures.rs"]
 #[expect(dead_code, reason = "the library's own tests use more of it")]
 mod run_fixtures;
 mod compare {
+    pub(crate) use crate::compare_fixtures as fixtures;
     pub(crate) use tailmark::compare::*;
+}
+mod gate {
+    pub(crate) use tailmark::gate::*;
 }
 mod run_record {
     pub(crate) use crate::run_fixtures as fixtures;
@@ -31,11 +37,13 @@ mod run_record {
 
 use compare_fixtures::{arm_run, comparison, plan};
 use exchange::Outcome;
+use gate_fixtures::terms;
 use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, container, ok, record, shop};
 use run_record::resources::{Container, MemorySeries};
 
 const RUN: &str = include_str!("../docs/schemas/run-1.json");
 const COMPARE: &str = include_str!("../docs/schemas/compare-1.json");
+const GATE: &str = include_str!("../docs/schemas/gate-1.json");
 const VERIFY: &str = include_str!("../docs/schemas/verify-1.json");
 
 #[test]
@@ -85,6 +93,49 @@ fn a_comparison_is_as_described() {
     check(COMPARE, &parsed(&comparison.to_json()));
     let before = compare::Comparison::new(plan(2), "2026-11-23T07:41:00Z".into());
     check(COMPARE, &parsed(&before.to_json()));
+}
+
+#[test]
+fn a_gate_is_as_described() {
+    // Slower at first, then not: it fails, and its confirmation does not.
+    let mut record = gate_fixtures::gate(
+        terms(&["p99", "mem.peak"], 14),
+        100,
+        |attempt, arm, round| {
+            let slower = if attempt == gate::Attempt::First {
+                arm as u64
+            } else {
+                0
+            };
+            let base = MS + slower * MS + (round as u64 * 3 + arm as u64) % 5 * MS / 100;
+            let mut run = arm_run(arm, |_| ok(base));
+            if round == 2 {
+                run.environment.steal = Some(0.2);
+                run.judge();
+            }
+            run.audits.push(audit(3));
+            run.target.container = Some(container());
+            run.target.runtime = Some("in a container: as asked".into());
+            run
+        },
+    );
+    let build = gate::Build {
+        revision: Some("1f3a".into()),
+        digest: Some("aa".into()),
+        command: vec!["svc".into()],
+        environment_digest: Some("bb".into()),
+    };
+    record.builds = Some(gate::Builds {
+        baseline: build.clone(),
+        candidate: gate::Build {
+            digest: Some("cc".into()),
+            ..build
+        },
+    });
+    assert!(record.confirmation.is_some());
+    check(GATE, &parsed(&record.to_json()));
+    let before = gate_fixtures::gate(terms(&["p99"], 10), 0, |_, arm, _| arm_run(arm, |_| ok(MS)));
+    check(GATE, &parsed(&before.to_json()));
 }
 
 #[test]

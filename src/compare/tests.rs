@@ -7,6 +7,9 @@ use crate::compare::fixtures::{arm_run, comparison, plan};
 use crate::exchange::Outcome;
 use crate::run_record::fixtures::{Answer, Asked, MS, ok, spread};
 use crate::run_record::resources::MemorySeries;
+use crate::stats::Direction;
+use crate::threshold::MemoryFigure;
+use crate::units::Quantile;
 
 #[test]
 fn each_order_of_three_arms_is_as_likely_as_any_other() {
@@ -38,22 +41,83 @@ fn rounds_have_seeds_of_their_own_that_json_keeps() {
     assert_ne!(round_seed(42, 1), round_seed(43, 1));
 }
 
+const P50: Metric = Metric::Response(Quantile::P50);
+const P99: Metric = Metric::Response(Quantile::P99);
+const P99_9: Metric = Metric::Response(Quantile::P99_9);
+
 #[test]
-fn figures_are_medians_over_rounds_and_their_ends() {
+fn a_change_is_that_of_the_rounds_and_has_an_interval_from_six_on() {
     // Round r answers in r ms in the first arm and in 2r in the second.
-    let comparison = comparison(5, |arm, round| {
-        arm_run(arm, |_| ok((arm as u64 + 1) * round as u64 * MS))
-    });
-    let p50 = Metric::Response(Quantile::P50);
-    let ends = |arm: usize| {
-        let spread = comparison.spread(arm, p50).unwrap();
-        [spread.low, spread.median, spread.high].map(|ns| (ns / 1e6).round())
-    };
-    assert_eq!((ends(0), ends(1)), ([1.0, 3.0, 5.0], [2.0, 6.0, 10.0]));
-    let ratio = comparison.change(1, p50).unwrap();
+    let run = |arm: usize, round: usize| arm_run(arm, |_| ok((arm as u64 + 1) * round as u64 * MS));
+    let five = comparison(5, run);
+    let change = five.change(1, P50).unwrap();
     // Each response time is 20 µs of lag longer than its service time.
-    assert!((ratio - 6.02 / 3.02).abs() < 0.002, "{ratio}");
-    assert_eq!(comparison.change(0, p50), Some(1.0));
+    assert!(
+        (change.ratio.unwrap() - 6.02 / 3.02).abs() < 0.01,
+        "{change:?}"
+    );
+    assert_eq!(change.interval, None);
+    let figure = five.figure(1, P50).unwrap();
+    let spread = figure.spread.unwrap();
+    let ends = [spread.low, spread.median, spread.high].map(|ns| (ns / 1e6).round());
+    assert_eq!((ends, figure.interval), ([2.0, 6.0, 10.0], None));
+
+    let six = comparison(6, run);
+    let change = six.change(1, P50).unwrap();
+    let [low, high] = change.interval.unwrap();
+    assert!(
+        1.9 < low && low < change.ratio.unwrap() && high < 2.001,
+        "{change:?}"
+    );
+    assert_eq!(change.direction(), Direction::Higher);
+    assert_eq!(six.change(0, P50).unwrap().ratio, Some(1.0));
+    let figure = six.figure(1, P50).unwrap();
+    let [low, high] = figure.interval.unwrap();
+    assert!(low < figure.value && figure.value < high, "{figure:?}");
+}
+
+#[test]
+fn several_arms_share_the_confidence() {
+    let mut comparison = comparison(6, |arm, _| arm_run(arm, |_| ok(MS)));
+    assert_eq!((comparison.level(), comparison.fewest_rounds()), (0.95, 6));
+    comparison.plan.arms.push("third".into());
+    comparison.plan.arms.push("fourth".into());
+    assert!((comparison.level() - (1.0 - 0.05 / 3.0)).abs() < 1e-12);
+    assert_eq!(comparison.fewest_rounds(), 7);
+}
+
+#[test]
+fn memory_and_cpu_are_compared_like_times() {
+    let comparison = comparison(6, |arm, round| {
+        let mut record = arm_run(arm, |_| ok(MS));
+        let memory = record.resources.memory.rss.as_mut().unwrap();
+        memory.peak_bytes = Some((10 + round as u64) << (20 + arm));
+        memory.p95_bytes = Some(100 << 20);
+        // 4 s of measurement: 4 MiB and 8 MiB of 100.
+        memory.slope_bytes_per_s = Some(f64::from((1 + arm as u32) << 20));
+        record
+    });
+    let of = |figure| comparison.change(1, Metric::Memory(figure)).unwrap();
+    let peak = of(MemoryFigure::Peak);
+    assert!((peak.ratio.unwrap() - 2.0).abs() < 1e-9);
+    assert_eq!(peak.direction(), Direction::Higher);
+    // Growth over the measured time, 108 % over 104 %.
+    let slope = of(MemoryFigure::Slope).ratio.unwrap();
+    assert!((slope - 1.08 / 1.04).abs() < 1e-9, "{slope}");
+    let figure = comparison
+        .figure(1, Metric::Memory(MemoryFigure::Slope))
+        .unwrap();
+    assert_eq!((figure.value, figure.interval), (f64::from(2 << 20), None));
+    let peak = comparison
+        .figure(0, Metric::Memory(MemoryFigure::Peak))
+        .unwrap();
+    let [low, high] = peak.interval.unwrap();
+    assert!(low < peak.value && peak.value < high);
+    let cpu = comparison.change(1, Metric::CpuPer1k).unwrap();
+    assert_eq!(
+        (cpu.ratio, cpu.direction()),
+        (Some(1.0), Direction::NotShown)
+    );
 }
 
 #[test]
@@ -62,16 +126,10 @@ fn a_quantile_needs_its_requests() {
         arm_run(arm, |asked| ok(MS + spread(asked.arrival, MS)))
     });
     // 2,400 requests a round: enough for the p99 of a round, and together for the p99.9 of all.
-    assert!(
-        comparison
-            .spread(0, Metric::Response(Quantile::P99))
-            .is_some()
-    );
-    assert!(
-        comparison
-            .spread(0, Metric::Response(Quantile::P99_9))
-            .is_none()
-    );
+    assert!(comparison.figure(0, P99).unwrap().spread.is_some());
+    assert!(comparison.change(1, P99).is_some());
+    assert!(comparison.figure(0, P99_9).unwrap().spread.is_none());
+    assert_eq!(comparison.change(1, P99_9), None);
     assert!(comparison.merged_quantile(0, Quantile::P99_9).is_some());
 }
 
@@ -85,23 +143,20 @@ fn failures_are_infinitely_slow() {
         },
         ..ok(MS)
     };
-    let comparison = comparison(3, |arm, _| match arm {
+    let comparison = comparison(6, |arm, _| match arm {
         0 => arm_run(arm, |_| ok(2 * MS)),
         _ => arm_run(arm, failing),
     });
-    let p99 = Metric::Response(Quantile::P99);
-    assert_eq!(comparison.spread(1, p99).unwrap().median, f64::INFINITY);
+    let figure = comparison.figure(1, P99).unwrap();
+    assert_eq!((figure.value, figure.interval), (f64::INFINITY, None));
     assert_eq!(
         comparison.merged_quantile(1, Quantile::P99),
         Some(f64::INFINITY)
     );
-    assert_eq!(comparison.change(1, p99), None);
-    assert!(
-        comparison
-            .change(1, Metric::Response(Quantile::P50))
-            .unwrap()
-            < 0.6
-    );
+    let change = comparison.change(1, P99).unwrap();
+    assert_eq!(change.ratio, Some(f64::INFINITY));
+    assert_eq!(change.direction(), Direction::Higher);
+    assert!(comparison.change(1, P50).unwrap().ratio.unwrap() < 0.6);
     assert_eq!(comparison.rounds()[0].arms[1].failed(), (48, 2_400));
 }
 
@@ -123,11 +178,10 @@ fn a_void_round_is_kept_and_stands_in_no_figure() {
             .collect::<Vec<_>>(),
         [1, 2]
     );
-    let spread = comparison
-        .spread(0, Metric::Response(Quantile::P50))
-        .unwrap();
+    let spread = comparison.figure(0, P50).unwrap().spread.unwrap();
     assert_eq!((spread.count, (spread.high / 1e6).round()), (2, 2.0));
     assert_eq!(comparison.merged(0).count(), 4_800);
+    assert_eq!(comparison.change(1, P50).unwrap().rounds, 2);
 }
 
 #[test]
@@ -139,8 +193,25 @@ fn what_was_not_measured_in_every_round_has_no_figure() {
         }
         record
     });
-    assert_eq!(comparison.spread(0, Metric::CpuPer1k), None);
-    assert!(comparison.spread(0, Metric::MemoryPeak).is_some());
+    assert_eq!(comparison.figure(0, Metric::CpuPer1k), None);
+    assert_eq!(comparison.change(1, Metric::CpuPer1k), None);
+    let peak = Metric::Memory(MemoryFigure::Peak);
+    assert!(comparison.figure(0, peak).is_some());
+}
+
+#[test]
+fn steps_are_counted() {
+    let comparison = comparison(1, |arm, _| arm_run(arm, |_| ok(MS)));
+    let steps = &comparison.rounds()[0].arms[0].steps;
+    let expected = StepCount {
+        flow: "read".into(),
+        step: "item".into(),
+        exchanges: 2_400,
+    };
+    assert_eq!(
+        (&steps[..], comparison.rounds()[0].arms[0].measured_ns),
+        (&[expected][..], 4_000 * MS)
+    );
 }
 
 #[test]

@@ -6,19 +6,20 @@
 //! A reader of `tailmark.compare/1` must accept keys that it does not know. A key is never removed or given another
 //! meaning within a version.
 
-mod read;
+pub(crate) mod read;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArmMemory, ArmRound, Comparison, Metric, Plan, Round, round_seed};
+use super::{ArmMemory, ArmRound, Comparison, Figure, Metric, Plan, Round, StepCount, round_seed};
 use crate::histogram::{DecodeError, Histogram};
 use crate::run_record::wire::parts::{
     WireAudit, WireEncoded, WireEnvironment, WireScenario, WireTarget, WireValidity, arrivals_name,
     outcome_counts, rate_fraction,
 };
-use crate::stats::Spread;
+use crate::stats::{Change, Direction};
+use crate::threshold::MemoryFigure;
 use crate::units::Quantile;
 
 /// The format that is written, and the only one that is read.
@@ -70,7 +71,7 @@ impl Comparison {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct WireComparison {
+pub(crate) struct WireComparison {
     format: String,
     started: String,
     elapsed_ns: Option<u64>,
@@ -102,22 +103,37 @@ struct WireArm {
     target: Option<WireTarget>,
     /// Over the valid rounds.
     #[serde(skip_deserializing)]
-    figures: BTreeMap<String, Option<WireSpread>>,
-    /// Each median over the reference's; the reference's own are 1.
+    figures: BTreeMap<String, Option<WireFigure>>,
+    /// Each from the reference's to this arm's.
     #[serde(skip_deserializing)]
-    changes: BTreeMap<String, Option<f64>>,
+    changes: BTreeMap<String, Option<WireChange>>,
     /// The response times of all valid rounds together.
     #[serde(skip_deserializing)]
     response_time: Option<WireQuantiles>,
 }
 
-/// A median and its range; an end that is infinite is null.
+/// A figure over the valid rounds; what is infinite is null, and an end of an interval too.
 #[derive(Debug, Serialize)]
-struct WireSpread {
-    rounds: usize,
+struct WireFigure {
+    value: Option<f64>,
+    interval: Option<[Option<f64>; 2]>,
+    rounds: Option<usize>,
     median: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
+}
+
+/// A ratio; what is infinite is null, and an end of an interval too.
+#[derive(Debug, Serialize)]
+pub(crate) struct WireChange {
+    ratio: Option<f64>,
+    interval: Option<[Option<f64>; 2]>,
+    level: f64,
+    rounds: usize,
+    direction: String,
+    visible: Option<f64>,
+    pair_sd: Option<f64>,
+    correlation: Option<f64>,
 }
 
 /// Quantiles in which a request that is not ok counts as infinitely slow.
@@ -151,7 +167,12 @@ struct WireRun {
     arm: String,
     offered_rate: f64,
     achieved_rate: f64,
+    /// 0 in files of before it was written.
+    #[serde(default)]
+    measured_ns: u64,
     outcomes: BTreeMap<String, u64>,
+    #[serde(default)]
+    steps: Vec<WireStepCount>,
     #[serde(skip_deserializing)]
     response_time: Option<WireQuantiles>,
     histograms: WireHistograms,
@@ -160,6 +181,14 @@ struct WireRun {
     startup_ns: Option<u64>,
     validity: WireValidity,
     audits: Vec<WireAudit>,
+}
+
+/// How often a step was asked for.
+#[derive(Debug, Serialize, Deserialize)]
+struct WireStepCount {
+    flow: String,
+    step: String,
+    exchanges: u64,
 }
 
 /// Response times by how far they can be trusted; null where there are none.
@@ -175,23 +204,35 @@ struct WireMemory {
     kind: String,
     source: String,
     idle_bytes: Option<u64>,
+    p95_bytes: Option<u64>,
     peak_bytes: Option<u64>,
+    after_idle_bytes: Option<u64>,
+    slope_bytes_per_s: Option<f64>,
 }
 
 /// The metrics that are written, with the units in their names.
-const METRICS: [(&str, Metric); 8] = [
+const METRICS: [(&str, Metric); 11] = [
     ("p50_ns", Metric::Response(Quantile::P50)),
     ("p99_ns", Metric::Response(Quantile::P99)),
     ("p99_9_ns", Metric::Response(Quantile::P99_9)),
     ("achieved_rate", Metric::AchievedRate),
-    ("memory_idle_bytes", Metric::MemoryIdle),
-    ("memory_peak_bytes", Metric::MemoryPeak),
+    ("memory_idle_bytes", Metric::Memory(MemoryFigure::Idle)),
+    ("memory_p95_bytes", Metric::Memory(MemoryFigure::P95)),
+    ("memory_peak_bytes", Metric::Memory(MemoryFigure::Peak)),
+    (
+        "memory_after_idle_bytes",
+        Metric::Memory(MemoryFigure::AfterIdle),
+    ),
+    (
+        "memory_slope_bytes_per_s",
+        Metric::Memory(MemoryFigure::Slope),
+    ),
     ("cpu_per_1k_requests_ns", Metric::CpuPer1k),
     ("startup_ns", Metric::Startup),
 ];
 
 impl WireComparison {
-    fn new(comparison: &Comparison) -> Self {
+    pub(crate) fn new(comparison: &Comparison) -> Self {
         let plan = &comparison.plan;
         let rounds = comparison.rounds();
         Self {
@@ -225,14 +266,19 @@ impl WireComparison {
 impl WireArm {
     fn new(comparison: &Comparison, arm: usize) -> Self {
         let figures = METRICS.map(|(name, metric)| {
-            let spread = comparison.spread(arm, metric);
+            let figure = comparison.figure(arm, metric);
             (
                 name.to_owned(),
-                spread.map(|spread| WireSpread::new(&spread)),
+                figure.map(|figure| WireFigure::new(&figure)),
             )
         });
-        let changes =
-            METRICS.map(|(name, metric)| (name.to_owned(), comparison.change(arm, metric)));
+        let changes = METRICS.map(|(name, metric)| {
+            let change = comparison.change(arm, metric);
+            (
+                name.to_owned(),
+                change.map(|change| WireChange::new(&change)),
+            )
+        });
         let quantile = |quantile| comparison.merged_quantile(arm, quantile);
         Self {
             name: comparison.plan.arms[arm].clone(),
@@ -244,16 +290,43 @@ impl WireArm {
     }
 }
 
-impl WireSpread {
-    fn new(spread: &Spread) -> Self {
-        let finite = |value: f64| value.is_finite().then_some(value);
+impl WireFigure {
+    fn new(figure: &Figure) -> Self {
+        let spread = figure.spread;
+        let of_spread = |value: fn(crate::stats::Spread) -> f64| spread.map(value).and_then(finite);
         Self {
-            rounds: spread.count,
-            median: finite(spread.median),
-            min: finite(spread.low),
-            max: finite(spread.high),
+            value: finite(figure.value),
+            interval: figure.interval.map(|ends| ends.map(finite)),
+            rounds: spread.map(|spread| spread.count),
+            median: of_spread(|spread| spread.median),
+            min: of_spread(|spread| spread.low),
+            max: of_spread(|spread| spread.high),
         }
     }
+}
+
+impl WireChange {
+    pub(crate) fn new(change: &Change) -> Self {
+        let direction = match change.direction() {
+            Direction::Lower => "lower",
+            Direction::Higher => "higher",
+            Direction::NotShown => "not shown",
+        };
+        Self {
+            ratio: change.ratio.and_then(finite),
+            interval: change.interval.map(|ends| ends.map(finite)),
+            level: change.level,
+            rounds: change.rounds,
+            direction: direction.into(),
+            visible: change.visible().and_then(finite),
+            pair_sd: change.pair_sd,
+            correlation: change.correlation,
+        }
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 impl WireQuantiles {
@@ -301,7 +374,9 @@ impl WireRun {
             arm: name.into(),
             offered_rate: run.offered_rate,
             achieved_rate: run.achieved_rate,
+            measured_ns: run.measured_ns,
             outcomes: outcome_counts(&run.outcomes),
+            steps: run.steps.iter().map(WireStepCount::new).collect(),
             response_time: Some(WireQuantiles::new(response.count(), |quantile| {
                 run.value(Metric::Response(quantile))
             })),
@@ -319,13 +394,26 @@ impl WireRun {
     }
 }
 
+impl WireStepCount {
+    fn new(count: &StepCount) -> Self {
+        Self {
+            flow: count.flow.clone(),
+            step: count.step.clone(),
+            exchanges: count.exchanges,
+        }
+    }
+}
+
 impl WireMemory {
     fn new(memory: &ArmMemory) -> Self {
         Self {
             kind: memory.kind.name().into(),
             source: memory.source.clone(),
             idle_bytes: memory.idle_bytes,
+            p95_bytes: memory.p95_bytes,
             peak_bytes: memory.peak_bytes,
+            after_idle_bytes: memory.after_idle_bytes,
+            slope_bytes_per_s: memory.slope_bytes_per_s,
         }
     }
 }

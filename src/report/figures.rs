@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::histogram::Histogram;
 use crate::ledger::Distribution;
 use crate::scenario::{Arrivals, LoadModel};
-use crate::stats::fewest;
+use crate::stats::{Change, fewest};
 use crate::threshold::Figure;
 use crate::units::{Quantile, Rate, format_duration, mib, thousands, three_digits};
 
@@ -151,24 +151,59 @@ fn ratio_percent(ratio: f64) -> String {
     }
 }
 
-/// A change in percent with its sign: `+6.1 %`, `−6.8 %`, `±0.0 %`. `ratio` is the new value over the old one.
+/// A change in percent with its sign: `+6.1 %`, `−6.8 %`, `±0.0 %`, `+∞`. `ratio` is the new value over the old one.
 pub(super) fn change(ratio: f64) -> String {
+    if ratio == f64::INFINITY {
+        return "+∞".to_owned();
+    }
     let percent = (ratio - 1.0) * 100.0;
     if !percent.is_finite() {
         return UNKNOWN.to_owned();
     }
+    format!("{} %", signed(percent, decimals(percent)))
+}
+
+/// A change with the ends of its interval, to as many digits: `+6.1 % [+1.9, +10.4]`.
+pub(super) fn change_with_interval(change: &Change) -> String {
+    let ratio = change
+        .ratio
+        .map_or_else(|| UNKNOWN.to_owned(), self::change);
+    let Some(ends) = change.interval else {
+        return ratio;
+    };
+    let places = change
+        .ratio
+        .filter(|ratio| ratio.is_finite())
+        .map_or(0, |ratio| decimals((ratio - 1.0) * 100.0));
+    let [low, high] = ends.map(|end| match end {
+        f64::INFINITY => "+∞".to_owned(),
+        end => signed((end - 1.0) * 100.0, places),
+    });
+    format!("{ratio} [{low}, {high}]")
+}
+
+/// The size of a change without its sign: `6.1 %`, `31 %`.
+pub(super) fn size_of_change(ratio: f64) -> String {
+    let text = change(ratio);
+    text.trim_start_matches(['+', '−', '±']).to_owned()
+}
+
+fn decimals(percent: f64) -> usize {
+    usize::from(percent.abs() < 9.95)
+}
+
+fn signed(percent: f64, places: usize) -> String {
     let size = percent.abs();
     let size = match size {
         999.5.. => thousands(size.round() as u64),
-        9.95.. => format!("{size:.0}"),
-        _ => format!("{size:.1}"),
+        _ => format!("{size:.places$}"),
     };
     let sign = match size.as_str() {
-        "0.0" => "±",
+        "0.0" | "0" => "±",
         _ if percent < 0.0 => "−",
         _ => "+",
     };
-    format!("{sign}{size} %")
+    format!("{sign}{size}")
 }
 
 /// Bytes on the wire, in powers of ten: `12.3 MB`.
@@ -259,10 +294,37 @@ mod tests {
             (1.0001, "±0.0 %"),
             (0.9999, "±0.0 %"),
             (12.0, "+1,100 %"),
-            (f64::INFINITY, "n/a"),
+            (f64::INFINITY, "+∞"),
             (f64::NAN, "n/a"),
         ] {
             assert_eq!(change(ratio), expected, "{ratio}");
+        }
+        assert_eq!(size_of_change(0.932), "6.8 %");
+    }
+
+    #[test]
+    fn ends_of_an_interval_have_the_digits_of_the_change() {
+        for (ratio, interval, expected) in [
+            (Some(1.061), Some([1.019, 1.104]), "+6.1 % [+1.9, +10.4]"),
+            (Some(1.31), Some([1.221, 1.414]), "+31 % [+22, +41]"),
+            (Some(0.979), Some([0.97, 0.988]), "−2.1 % [−3.0, −1.2]"),
+            (
+                Some(f64::INFINITY),
+                Some([1.5, f64::INFINITY]),
+                "+∞ [+50, +∞]",
+            ),
+            (None, Some([0.0, f64::INFINITY]), "n/a [−100, +∞]"),
+            (Some(1.5), None, "+50 %"),
+        ] {
+            let change = Change {
+                ratio,
+                interval,
+                level: 0.95,
+                rounds: 20,
+                pair_sd: None,
+                correlation: None,
+            };
+            assert_eq!(change_with_interval(&change), expected);
         }
     }
 

@@ -72,6 +72,16 @@ impl Page {
         self.beside(label, true, parts);
     }
 
+    /// What it all comes to: a word at the margin, and what it says from column `indent` on.
+    pub(super) fn ending(&mut self, word: &str, indent: usize, text: &str) {
+        let begin = self.text.len();
+        self.wrapped(format!("{word:<indent$}"), indent, &plain(text));
+        if self.color {
+            self.text.insert_str(begin + word.len(), "\u{1b}[22m");
+            self.text.insert_str(begin, "\u{1b}[1m");
+        }
+    }
+
     /// A line that begins with a mark of one column.
     pub(super) fn marked(&mut self, mark: &str, text: &str) {
         self.wrapped(format!("  {mark} "), INDENT + 2, &plain(text));

@@ -1,6 +1,7 @@
 //! Records as tables for a terminal, in plain text.
 
-mod compare;
+pub(super) mod compare;
+mod gate;
 mod phases;
 mod resources;
 #[cfg(test)]
@@ -10,6 +11,8 @@ mod thresholds;
 use std::collections::BTreeMap;
 
 pub use compare::compare;
+pub(super) use gate::ending;
+pub use gate::{gate, gate_plan, gate_round};
 
 use super::Options;
 use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};

@@ -1,7 +1,7 @@
 //! From the JSON of a saved comparison back to a [`Comparison`].
 
 use super::{FORMAT, ReadError, WireComparison, WireHistograms, WireMemory, WireRound, WireRun};
-use crate::compare::{ArmMemory, ArmRound, Comparison, MemoryKind, Plan, Round};
+use crate::compare::{ArmMemory, ArmRound, Comparison, MemoryKind, Plan, Round, StepCount};
 use crate::histogram::{DecodeError, Histogram};
 use crate::ledger::Distribution;
 use crate::run_record::wire::parts::{
@@ -20,6 +20,10 @@ pub(super) fn comparison(text: &str) -> Result<Comparison, ReadError> {
         return Err(ReadError::Format(format));
     }
     let wire: WireComparison = serde_json::from_str(text).map_err(ReadError::Shape)?;
+    from_wire(wire)
+}
+
+pub(crate) fn from_wire(wire: WireComparison) -> Result<Comparison, ReadError> {
     let [count, per_ns] = wire.phase.offered_rate_exact;
     let rate = Rate::new(count, per_ns).ok_or_else(|| wrong("an impossible rate"))?;
     let (arms, targets): (Vec<_>, Vec<_>) = wire
@@ -110,9 +114,16 @@ fn run(wire: WireRun, arm: &str, round: usize) -> Result<ArmRound, ReadError> {
         .audits
         .into_iter()
         .map(|audit| audit.into_audit().map_err(ReadError::Contradiction));
+    let steps = wire.steps.into_iter().map(|count| StepCount {
+        flow: count.flow,
+        step: count.step,
+        exchanges: count.exchanges,
+    });
     Ok(ArmRound {
+        measured_ns: wire.measured_ns,
         response,
         outcomes,
+        steps: steps.collect(),
         offered_rate: wire.offered_rate,
         achieved_rate: wire.achieved_rate,
         memory: wire.memory.map(memory).transpose()?,
@@ -144,7 +155,10 @@ fn memory(wire: WireMemory) -> Result<ArmMemory, ReadError> {
         kind,
         source: wire.source,
         idle_bytes: wire.idle_bytes,
+        p95_bytes: wire.p95_bytes,
         peak_bytes: wire.peak_bytes,
+        after_idle_bytes: wire.after_idle_bytes,
+        slope_bytes_per_s: wire.slope_bytes_per_s,
     })
 }
 

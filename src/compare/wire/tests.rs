@@ -171,11 +171,53 @@ fn an_infinite_quantile_is_null_and_named() {
         (&merged["p99_ns"], &merged["infinite"]),
         (&Value::Null, &json!(["p99_ns", "p99_9_ns"]))
     );
-    assert_eq!(json["arms"][0]["figures"]["p99_ns"]["median"], Value::Null);
+    let figures = &json["arms"][0]["figures"];
+    assert_eq!(figures["p99_ns"]["median"], Value::Null);
+    assert_eq!(figures["p99_ns"]["rounds"], json!(2));
     // Too few requests in a round is another thing than too many failures.
-    assert_eq!(json["arms"][0]["figures"]["p99_9_ns"], Value::Null);
+    assert_eq!(figures["p99_9_ns"]["rounds"], Value::Null);
+    assert_eq!(json["arms"][1]["changes"]["p99_9_ns"], Value::Null);
+    assert_eq!(json["arms"][1]["changes"]["p99_ns"]["ratio"], Value::Null);
     assert_eq!(
         json["rounds"][0]["runs"][0]["response_time"]["infinite"],
         json!(["p99_ns"])
     );
+}
+
+#[test]
+fn a_change_is_written_with_what_it_rests_on() {
+    let comparison = comparison(6, |arm, _| {
+        arm_run(arm, |asked| {
+            ok((arm as u64 + 2) * MS + spread(asked.arrival, 20_000))
+        })
+    });
+    let json: Value = serde_json::from_str(&comparison.to_json()).unwrap();
+    let change = &json["arms"][1]["changes"]["p50_ns"];
+    assert_eq!(change["direction"], "higher");
+    assert_eq!(
+        (&change["rounds"], &change["level"]),
+        (&json!(6), &json!(0.95))
+    );
+    let ratio = change["ratio"].as_f64().unwrap();
+    assert!((ratio - 1.5).abs() < 0.01, "{change}");
+    assert_eq!(change["interval"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_comparison_from_before_some_figures_were_kept_can_be_read() {
+    let mut old: Value = serde_json::from_str(&given().to_json()).unwrap();
+    for round in old["rounds"].as_array_mut().unwrap() {
+        for run in round["runs"].as_array_mut().unwrap() {
+            let run = run.as_object_mut().unwrap();
+            run.remove("steps");
+            run.remove("measured_ns");
+            let memory = run["memory"].as_object_mut().unwrap();
+            for key in ["p95_bytes", "after_idle_bytes", "slope_bytes_per_s"] {
+                memory.remove(key);
+            }
+        }
+    }
+    let read = Comparison::from_json(&old.to_string()).unwrap();
+    assert!(read.rounds()[0].arms[0].steps.is_empty());
+    assert!(read.change(1, Metric::Response(Quantile::P50)).is_some());
 }

@@ -1,41 +1,92 @@
-//! A comparison as a table: a median with its range per arm and metric, and the bare change between the medians.
+//! A comparison as a table: each arm's figures beside the reference's, with the change between them and its interval.
+
+mod closing;
+mod figures;
 
 use std::collections::BTreeSet;
 
 use crate::compare::{ArmRound, Comparison, Metric};
 use crate::report::Options;
-use crate::report::figures::{TimeUnit, UNKNOWN, change, rate, span};
+pub(in crate::report) use closing::words as closing;
+use figures::Figures;
+
+use crate::report::figures::{TimeUnit, UNKNOWN, rate, size_of_change, span};
 use crate::report::layout::{Column, Grid, Page};
 use crate::run_record::{Audit, TargetIdentity};
-use crate::stats::{Spread, fewest_per_round};
-use crate::units::{Quantile, mib, thousands, three_digits};
+use crate::stats::fewest_per_round;
+use crate::units::{Quantile, thousands};
 
 /// One comparison: what was sent, each arm's figures beside the reference's, and what speaks against them.
 #[must_use]
 pub fn compare(comparison: &Comparison, options: &Options) -> String {
-    let view = View::of(comparison);
     let mut page = Page::new(options.width, options.color);
-    view.title(&mut page);
-    view.grid(&mut page);
-    view.runtimes(&mut page);
-    view.settings(&mut page);
-    view.notes(&mut page);
-    view.integrity(&mut page);
-    view.validity(&mut page);
-    if options.verbose {
-        view.rounds(&mut page);
-    }
-    view.closing(&mut page);
+    let all = [
+        Section::Title,
+        Section::Figures,
+        Section::Setting,
+        Section::Validity,
+        Section::Closing,
+    ];
+    sections(comparison, options, &mut page, &all);
     if let Some(folder) = options.saved {
         page.paragraph(&super::saved(folder));
     }
     page.into_text()
 }
 
+/// A part of what is said of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) enum Section {
+    /// What was measured.
+    Title,
+    /// The grid of figures.
+    Figures,
+    /// What the arms are, and what is to be minded.
+    Setting,
+    /// Audits, void rounds, and each round where all is asked for.
+    Validity,
+    /// What it comes to.
+    Closing,
+}
+
+/// These sections of a comparison, in their order.
+pub(in crate::report) fn sections(
+    comparison: &Comparison,
+    options: &Options,
+    page: &mut Page,
+    sections: &[Section],
+) {
+    let view = View::of(comparison);
+    for section in sections {
+        match section {
+            Section::Title => view.title(page),
+            Section::Figures => view.grid(page),
+            Section::Setting => {
+                view.runtimes(page);
+                view.settings(page);
+                view.notes(page);
+            }
+            Section::Validity => {
+                view.integrity(page);
+                view.validity(page);
+                if options.verbose {
+                    view.rounds(page);
+                }
+            }
+            Section::Closing => view.closing(page),
+        }
+    }
+}
+
 struct View<'a> {
     comparison: &'a Comparison,
     unit: TimeUnit,
 }
+
+/// A p99 that is so many times the p50 is made by something else than the p50 is.
+const FAR_TAIL: f64 = 5.0;
+/// From this correlation on, half of what a p99 varies by is common to both arms.
+const TOGETHER: f64 = 0.7;
 
 const QUANTILES: [Quantile; 3] = [Quantile::P50, Quantile::P99, Quantile::P99_9];
 
@@ -93,105 +144,40 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The table in the most telling form for which there is room.
+    /// The figures of each arm beside the reference's.
     fn grid(&self, page: &mut Page) {
         let names = &self.comparison.plan.arms;
-        let reference = &names[0];
-        let against: [&dyn Fn(&str) -> String; 3] = [
-            &|name: &str| format!("{name} against {reference}"),
-            &|_: &str| format!("against {reference}"),
-            &|_: &str| "change".to_owned(),
-        ];
-        let forms = against.iter().map(|against| self.filled(names, *against));
-        let width = page.width();
-        if let Some(grid) = forms.into_iter().find(|grid| grid.width() <= width) {
-            page.grid(&grid);
-            return;
+        if let Some(letters) = self.letters(page.width()) {
+            for (letter, name) in letters.iter().zip(names) {
+                page.labelled(letter, &[name]);
+            }
+            self.grids(&letters, page);
+        } else {
+            self.grids(names, page);
         }
-        // Names too long for columns, such as URLs: letters, and what they stand for.
+    }
+
+    /// Letters for names that are too long for columns, such as URLs.
+    fn letters(&self, width: usize) -> Option<Vec<String>> {
+        let names = &self.comparison.plan.arms;
+        let fits = |arm| Figures::of(self, arm, names).narrowest().width() <= width;
         let letters: Vec<String> = (b'A'..=b'Z')
             .take(names.len())
             .map(|letter| char::from(letter).to_string())
             .collect();
-        if letters.len() < names.len() {
-            page.grid(&self.filled(names, against[2]));
-            return;
-        }
-        for (letter, name) in letters.iter().zip(names) {
-            page.labelled(letter, &[name]);
-        }
-        page.grid(&self.filled(&letters, &|letter| format!("{letter} against A")));
+        let others = 1..names.len();
+        (letters.len() == names.len() && !others.into_iter().all(fits)).then_some(letters)
     }
 
-    fn filled(&self, names: &[String], against: &dyn Fn(&str) -> String) -> Grid {
-        let mut columns = vec![Column::left("median  min…max")];
-        for (arm, name) in names.iter().enumerate() {
-            columns.push(Column::left(name));
-            columns.extend((arm > 0).then(|| Column::left(against(name))));
+    fn grids(&self, names: &[String], page: &mut Page) {
+        for arm in 1..names.len() {
+            let figures = Figures::of(self, arm, names);
+            let width = page.width();
+            page.grid(&figures.fitting(width));
+            if figures.is_brief(width) && figures.has_undecided() {
+                page.labelled("note", &["none: no difference shown (one of ≥ … would be)"]);
+            }
         }
-        let mut grid = Grid::new(columns);
-        let unit = self.unit.name();
-        for quantile in QUANTILES {
-            let group = if quantile == Quantile::P50 {
-                format!("response {unit}")
-            } else {
-                String::new()
-            };
-            self.response_row(&mut grid, &format!("{group:<14}{quantile}"), quantile);
-        }
-        self.row(&mut grid, "achieved /s", Metric::AchievedRate, three_digits);
-        let bytes = |bytes: f64| mib(bytes as u64);
-        self.row(&mut grid, "memory MiB    idle", Metric::MemoryIdle, bytes);
-        self.row(&mut grid, "              peak", Metric::MemoryPeak, bytes);
-        let ms = |ns: f64| TimeUnit::Milliseconds.figure(ns);
-        self.row(&mut grid, "CPU ms/1,000 requests", Metric::CpuPer1k, ms);
-        if self.comparison.spread(0, Metric::Startup).is_some() {
-            self.row(&mut grid, "start to ready ms", Metric::Startup, ms);
-        }
-        let failed = (0..names.len()).map(|arm| {
-            let counts = self
-                .comparison
-                .valid_rounds()
-                .map(|round| round.arms[arm].failed());
-            let (failed, all) = counts.fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
-            (
-                format!("{} of {}", thousands(failed), thousands(all)),
-                String::new(),
-            )
-        });
-        push(&mut grid, "failed", failed);
-        grid
-    }
-
-    /// A quantile: compared by rounds where they are large enough, and of all rounds together otherwise.
-    fn response_row(&self, grid: &mut Grid, label: &str, quantile: Quantile) {
-        let arms = 0..self.comparison.plan.arms.len();
-        let metric = Metric::Response(quantile);
-        if arms
-            .clone()
-            .all(|arm| self.comparison.spread(arm, metric).is_some())
-        {
-            self.row(grid, label, metric, |ns| self.unit.figure(ns));
-            return;
-        }
-        let merged = arms.map(|arm| {
-            let value = self.comparison.merged_quantile(arm, quantile);
-            (
-                value.map_or(UNKNOWN.to_owned(), |ns| self.unit.figure(ns)),
-                UNKNOWN.to_owned(),
-            )
-        });
-        push(grid, label, merged);
-    }
-
-    fn row(&self, grid: &mut Grid, label: &str, metric: Metric, figure: impl Fn(f64) -> String) {
-        let cells = (0..self.comparison.plan.arms.len()).map(|arm| {
-            let spread = self.comparison.spread(arm, metric);
-            let value = spread.map_or(UNKNOWN.to_owned(), |spread| with_range(&spread, &figure));
-            let ratio = self.comparison.change(arm, metric);
-            (value, ratio.map_or(UNKNOWN.to_owned(), change))
-        });
-        push(grid, label, cells);
     }
 
     /// In what the targets ran, said once where it is the same of all.
@@ -251,7 +237,7 @@ impl<'a> View<'a> {
         }
         for quantile in QUANTILES {
             let merged = comparison.merged_quantile(0, quantile).is_some();
-            if merged && comparison.spread(0, Metric::Response(quantile)).is_none() {
+            if merged && comparison.change(0, Metric::Response(quantile)).is_none() {
                 let words = format!(
                     "{quantile} is of all rounds together: a round needs {} requests to be compared by it",
                     thousands(fewest_per_round(quantile))
@@ -259,6 +245,7 @@ impl<'a> View<'a> {
                 page.labelled("note", &[&words]);
             }
         }
+        self.pairs(page);
         let endless = |arm| {
             QUANTILES
                 .iter()
@@ -395,15 +382,43 @@ impl<'a> View<'a> {
         page.blank();
     }
 
+    /// How much the pairs of rounds differ by themselves, and what that says.
+    fn pairs(&self, page: &mut Page) {
+        let comparison = self.comparison;
+        let p99 = Metric::Response(Quantile::P99);
+        for (arm, name) in comparison.plan.arms.iter().enumerate().skip(1) {
+            let Some(change) = comparison.change(arm, p99) else {
+                continue;
+            };
+            let (Some(sd), Some(correlation)) = (change.pair_sd, change.correlation) else {
+                continue;
+            };
+            let size = |p| {
+                comparison
+                    .figure(0, Metric::Response(p))
+                    .map(|figure| figure.value)
+            };
+            let far = size(Quantile::P99)
+                .zip(size(Quantile::P50))
+                .is_some_and(|(p99, p50)| p99 >= FAR_TAIL * p50);
+            let words = format!(
+                "{name}'s p99 ÷ {}'s spreads by {} from round to round; both correlate by {correlation:.2}",
+                comparison.plan.arms[0],
+                size_of_change(sd.exp()),
+            );
+            page.labelled("pairs", &[&words]);
+            if correlation >= TOGETHER && far {
+                page.labelled(
+                    "note",
+                    &["the p99 of both rise and fall together, far above the p50: it is mostly this machine's, and hides \
+                       changes of the targets. Gate p90 or p95 as well (--metric p90)"],
+                );
+            }
+        }
+    }
+
     fn closing(&self, page: &mut Page) {
-        let rounds = match self.comparison.valid_rounds().count() {
-            0 => "No round is valid, so nothing can be said.".to_owned(),
-            1 => "One round shows no spread, and so no difference.".to_owned(),
-            rounds => format!("Medians of {rounds} rounds, with the smallest and the largest."),
-        };
-        page.paragraph(&format!(
-            "{rounds} These are results of this machine and this scenario."
-        ));
+        page.paragraph(&closing::words(self.comparison));
     }
 
     /// Every run: its round's number, its arm's name, and what it says.
@@ -416,24 +431,6 @@ impl<'a> View<'a> {
                 .zip(&round.arms)
                 .map(|(name, run)| (round.number, name.as_str(), run))
         })
-    }
-}
-
-/// A row: for each arm its value, and but for the reference how it changed.
-fn push(grid: &mut Grid, label: &str, arms: impl Iterator<Item = (String, String)>) {
-    let cells = arms
-        .enumerate()
-        .flat_map(|(arm, (value, change))| [Some(value), (arm > 0).then_some(change)]);
-    grid.row([label.to_owned()].into_iter().chain(cells.flatten()));
-}
-
-/// `4.10  3.82…4.49`; one figure where all rounds show the same.
-fn with_range(spread: &Spread, figure: &impl Fn(f64) -> String) -> String {
-    let [median, low, high] = [spread.median, spread.low, spread.high].map(figure);
-    if low == high {
-        median
-    } else {
-        format!("{median}  {low}…{high}")
     }
 }
 

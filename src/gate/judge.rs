@@ -1,0 +1,356 @@
+//! From the rounds of one attempt to what they say.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use super::decision::{Failures, Judged, Needed, Reason, Standing, State, Verdict};
+use super::{Arm, Attempt, Round, Side, Terms, Value};
+use crate::compare::Metric;
+use crate::stats::{AtLook, Change, Sequential, Walsh, log_ratio};
+
+/// More than one void round in so many, and nothing can be said.
+const VOID_ONE_IN: usize = 5;
+/// After so many rounds without any use, more of them are not worth the wait.
+const EARLY: usize = 3;
+/// The share of exchanges that may fail more than in the baseline: half a point.
+const MORE_FAILURES: f64 = 0.005;
+
+/// What the rounds of an attempt say; the first look that decides has the word.
+pub(super) fn judge(terms: &Terms, attempt: Attempt, rounds: &[&Round]) -> Judged {
+    let valid: Vec<&Round> = rounds
+        .iter()
+        .copied()
+        .filter(|round| round.is_valid())
+        .collect();
+    // How many rounds were measured until so many were valid.
+    let measured: Vec<usize> = (1..=rounds.len())
+        .filter(|&number| rounds[number - 1].is_valid())
+        .collect();
+    let looks = terms.looks.rounds();
+    let early = EARLY.min(terms.looks.first());
+    let moments = [early].into_iter().chain(looks.iter().copied());
+    for seen in moments.take_while(|&seen| seen <= valid.len()) {
+        let so_far = SoFar::new(
+            terms,
+            attempt,
+            &valid[..seen],
+            &rounds[..measured[seen - 1]],
+        );
+        if so_far.too_many_void() {
+            break;
+        }
+        let found = if seen == early && !looks.contains(&early) {
+            so_far.useless()
+        } else {
+            so_far.at_look()
+        };
+        if let Some(found) = found {
+            return so_far.judged(Some(found));
+        }
+    }
+    let so_far = SoFar::new(terms, attempt, &valid, rounds);
+    let found = so_far.too_many_void().then(|| so_far.all_void());
+    so_far.judged(found)
+}
+
+type Found = (Verdict, Vec<Reason>);
+
+/// The rounds up to a moment.
+struct SoFar<'a> {
+    terms: &'a Terms,
+    seed: u64,
+    /// The valid ones.
+    rounds: &'a [&'a Round],
+    /// All of them.
+    measured: &'a [&'a Round],
+    /// One per metric; made when they are first needed.
+    standings: OnceCell<Vec<Standing>>,
+}
+
+impl<'a> SoFar<'a> {
+    fn new(
+        terms: &'a Terms,
+        attempt: Attempt,
+        rounds: &'a [&'a Round],
+        measured: &'a [&'a Round],
+    ) -> Self {
+        Self {
+            terms,
+            seed: attempt.seed(terms.seed),
+            rounds,
+            measured,
+            standings: OnceCell::new(),
+        }
+    }
+
+    fn judged(&self, found: Option<Found>) -> Judged {
+        let (verdict, reasons) = found.map_or((None, Vec::new()), |(verdict, reasons)| {
+            (Some(verdict), reasons)
+        });
+        let middle = self.terms.middle();
+        Judged {
+            verdict,
+            reasons,
+            standings: self.standings().to_vec(),
+            valid: self.rounds.len(),
+            void: self.void(),
+            middle: middle.map(|metric| self.change(metric)),
+            failures: self.failures(),
+        }
+    }
+
+    fn void(&self) -> usize {
+        self.measured.len() - self.rounds.len()
+    }
+
+    /// Whether so many rounds are void that the last look cannot be reached any more with a fifth of them or fewer.
+    fn too_many_void(&self) -> bool {
+        self.void() * VOID_ONE_IN > self.terms.looks.last()
+    }
+
+    fn all_void(&self) -> Found {
+        let because = self.measured.iter().rev().find_map(|round| round.void());
+        let reason = Reason::TooManyVoid {
+            void: self.void(),
+            measured: self.measured.len(),
+            because: because.unwrap_or_default().to_owned(),
+        };
+        (Verdict::Invalid, vec![reason])
+    }
+
+    /// What a look finds; none where there is to be another one.
+    fn at_look(&self) -> Option<Found> {
+        let is_last = self.rounds.len() == self.terms.looks.last();
+        let found = self
+            .useless()
+            .or_else(|| self.worse())
+            .or_else(|| self.good_enough())
+            .or_else(|| is_last.then(|| self.undecided()));
+        // So many void rounds at a look may become few enough by the next.
+        if found.is_some() && self.void() * VOID_ONE_IN > self.measured.len() {
+            return is_last.then(|| self.all_void());
+        }
+        found
+    }
+
+    /// What no further rounds would change: a baseline that does not work, a metric of which there is nothing.
+    fn useless(&self) -> Option<Found> {
+        let is_broken = |arm: &Arm| arm.exchanges > 0 && arm.failed * 2 > arm.exchanges;
+        if self.rounds.iter().all(|round| is_broken(&round.baseline)) {
+            return Some((Verdict::Invalid, vec![Reason::BaselineBroken]));
+        }
+        let mut empty = Vec::new();
+        let mut too_few = Vec::new();
+        for &metric in &self.terms.metrics {
+            for side in [Side::Baseline, Side::Candidate] {
+                let values: Vec<Value> = self.values(side, metric).collect();
+                if values.iter().all(|value| value.is_empty()) {
+                    empty.push(Reason::NoSamples { metric, side });
+                } else if values.iter().any(|value| value.known().is_none()) {
+                    let exchanges = values.iter().filter_map(|value| match value {
+                        Value::TooFew { had, needed } => Some((*had, *needed)),
+                        Value::Known(_) | Value::Missing => None,
+                    });
+                    too_few.push(Reason::TooFew {
+                        metric,
+                        side,
+                        exchanges: exchanges.max(),
+                    });
+                }
+            }
+        }
+        if !empty.is_empty() {
+            return Some((Verdict::Fail, empty));
+        }
+        (!too_few.is_empty()).then_some((Verdict::Invalid, too_few))
+    }
+
+    /// Every way in which the candidate is worse.
+    fn worse(&self) -> Option<Found> {
+        let mut reasons = self.one_sided();
+        if self.fails_more() {
+            reasons.push(Reason::Failures);
+        }
+        let failed = self.standings().iter();
+        let failed = failed.filter(|standing| standing.state == State::Failed);
+        reasons.extend(failed.map(|standing| Reason::Exceeds(standing.metric)));
+        (!reasons.is_empty()).then_some((Verdict::Fail, reasons))
+    }
+
+    fn good_enough(&self) -> Option<Found> {
+        let mut all = self.standings().iter();
+        all.all(|standing| standing.state == State::Passed && standing.both_infinite == 0)
+            .then(|| (Verdict::Pass, vec![Reason::RuledOut]))
+    }
+
+    fn undecided(&self) -> Found {
+        let open = self.standings().iter().filter_map(|standing| {
+            let metric = standing.metric;
+            if standing.both_infinite > 0 {
+                let rounds = standing.both_infinite;
+                return Some(Reason::BothInfinite { metric, rounds });
+            }
+            (standing.state == State::Open).then_some(Reason::Undecided(metric))
+        });
+        (Verdict::Inconclusive, open.collect())
+    }
+
+    /// Steps that only one side came to, over all rounds: in one round a seldom step may be left out by chance.
+    fn one_sided(&self) -> Vec<Reason> {
+        let mut counts: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
+        for round in self.rounds {
+            for (place, arm) in [&round.baseline, &round.candidate].into_iter().enumerate() {
+                for (step, count) in &arm.steps {
+                    counts.entry(step).or_default()[place] += count;
+                }
+            }
+        }
+        let one_sided = counts.into_iter().filter_map(|(step, counts)| {
+            let only = match counts {
+                [0, 0] => None,
+                [_, 0] => Some(Side::Baseline),
+                [0, _] => Some(Side::Candidate),
+                _ => None,
+            };
+            let step = step.to_owned();
+            only.map(|only| Reason::OneSided { step, only })
+        });
+        one_sided.collect()
+    }
+
+    /// Whether the share of the candidate's exchanges that are not ok is above the baseline's by more than half a point.
+    ///
+    /// By the same exact test, over the rounds' differences: exchanges of one round share its troubles, so they are not
+    /// independent, and a binomial test of all of them would find differences where there are none.
+    fn fails_more(&self) -> bool {
+        let more = |round: &&Round| {
+            round.candidate.failed_share() - round.baseline.failed_share() - MORE_FAILURES
+        };
+        let x: Vec<f64> = self.rounds.iter().map(more).collect();
+        let test = self.test(self.terms.alpha);
+        let looks = self.looks(|seen| test.at(&x[..seen]));
+        looks.iter().any(AtLook::crossed)
+    }
+
+    fn standings(&self) -> &[Standing] {
+        self.standings.get_or_init(|| {
+            let metrics = self.terms.metrics.iter();
+            metrics.map(|&metric| self.standing(metric)).collect()
+        })
+    }
+
+    fn standing(&self, metric: Metric) -> Standing {
+        let d = self.log_ratios(metric);
+        let (fail, pass) = (
+            self.test(self.terms.alpha_each()),
+            self.test(self.terms.beta),
+        );
+        let (allowed, ruled_out) = (self.terms.allowed.ln_1p(), self.terms.ruled_out.ln_1p());
+        let above: Vec<f64> = d.iter().map(|d| d - allowed).collect();
+        let below: Vec<f64> = d.iter().map(|d| ruled_out - d).collect();
+        let looks = self.looks(|seen| Some([fail.at(&above[..seen])?, pass.at(&below[..seen])?]));
+        let mut change = self.change(metric);
+        change.level = 1.0 - self.terms.alpha_each() - self.terms.beta;
+        change.interval = looks.last().map(|[fail, pass]| {
+            let walsh = Walsh::of(&d[..fail.rounds]);
+            [
+                walsh.smallest(fail.order_index()).exp(),
+                walsh.largest(pass.order_index()).exp(),
+            ]
+        });
+        // A FAIL has the word wherever both are found; neither is taken back by later looks.
+        let state = if looks.iter().any(|[fail, _]| fail.crossed()) {
+            State::Failed
+        } else if looks.iter().any(|[_, pass]| pass.crossed()) {
+            State::Passed
+        } else {
+            State::Open
+        };
+        Standing {
+            metric,
+            needed: self.needed(&change),
+            change,
+            looks,
+            state,
+            both_infinite: d.iter().filter(|d| d.is_nan()).count(),
+        }
+    }
+
+    fn needed(&self, change: &Change) -> Option<Needed> {
+        let projection = self.terms.projection();
+        let pair_sd = change.pair_sd?;
+        Some(Needed {
+            to_pass: projection.to_pass(pair_sd),
+            to_fail: projection.to_fail(pair_sd),
+            to_either: projection.to_either(pair_sd, change.ratio?),
+        })
+    }
+
+    fn test(&self, level: f64) -> Sequential<'_> {
+        Sequential {
+            looks: &self.terms.looks,
+            level,
+            seed: self.seed,
+            vectors: self.terms.vectors,
+        }
+    }
+
+    /// What is seen at each look so far.
+    fn looks<T>(&self, at: impl FnMut(usize) -> Option<T>) -> Vec<T> {
+        let looks = self.terms.looks.rounds().iter().copied();
+        looks
+            .take_while(|&seen| seen <= self.rounds.len())
+            .filter_map(at)
+            .collect()
+    }
+
+    fn log_ratios(&self, metric: Metric) -> Vec<f64> {
+        let pairs = self.pairs(metric);
+        pairs.into_iter().map(|(a, b)| log_ratio(a, b)).collect()
+    }
+
+    fn change(&self, metric: Metric) -> Change {
+        let (baseline, candidate): (Vec<f64>, Vec<f64>) = self.pairs(metric).into_iter().unzip();
+        Change {
+            interval: None,
+            ..Change::of(
+                &baseline,
+                &candidate,
+                1.0 - self.terms.alpha - self.terms.beta,
+            )
+        }
+    }
+
+    /// The values of both sides in every round; what is not known of one counts as infinite in both.
+    fn pairs(&self, metric: Metric) -> Vec<(f64, f64)> {
+        let both = |round: &&Round| {
+            let [a, b] = [&round.baseline, &round.candidate].map(|arm| arm.value(metric).known());
+            a.zip(b).unwrap_or((f64::INFINITY, f64::INFINITY))
+        };
+        self.rounds.iter().map(both).collect()
+    }
+
+    fn values(&self, side: Side, metric: Metric) -> impl Iterator<Item = Value> {
+        self.rounds.iter().map(move |round| {
+            let arm = match side {
+                Side::Baseline => &round.baseline,
+                Side::Candidate => &round.candidate,
+            };
+            arm.value(metric)
+        })
+    }
+
+    fn failures(&self) -> Failures {
+        let mut failures = Failures::default();
+        for round in self.rounds {
+            for (sum, arm) in [
+                (&mut failures.baseline, &round.baseline),
+                (&mut failures.candidate, &round.candidate),
+            ] {
+                sum.0 += arm.failed;
+                sum.1 += arm.exchanges;
+            }
+        }
+        failures
+    }
+}

@@ -1,0 +1,156 @@
+//! Comparisons and gates as Markdown, for pull requests and step summaries: what it comes to first, the rest folded.
+
+use std::fmt::Write as _;
+
+use super::figures::change_with_interval;
+use super::table;
+use super::{Options, table::ending};
+use crate::compare::{Comparison, Metric};
+use crate::gate::{GateRecord, Next, Standing, Verdict};
+use crate::threshold::MemoryFigure;
+use crate::units::Quantile;
+
+/// The width of the text table in the folded part: wider ones get a scroll bar where Markdown is shown.
+const WIDTH: usize = 100;
+
+/// A comparison: its sentences, the changes as a table, and all of it as text, folded.
+#[must_use]
+pub fn compare(comparison: &Comparison) -> String {
+    let mut text = format!(
+        "### {}\n\n{}\n\n",
+        escaped(&title(comparison)),
+        escaped(&table::compare::closing(comparison))
+    );
+    let names = &comparison.plan.arms;
+    for (arm, name) in names.iter().enumerate().skip(1) {
+        changes(
+            &mut text,
+            &format!("{name} against {}", names[0]),
+            |metric| {
+                comparison
+                    .change(arm, metric)
+                    .map(|change| change_with_interval(&change))
+            },
+        );
+    }
+    folded(
+        &mut text,
+        "figures and rounds",
+        &table::compare(comparison, &PLAIN),
+    );
+    text
+}
+
+/// A gate: its verdict and why, the metrics that decide as a table, and all of it as text, folded.
+#[must_use]
+pub fn gate(record: &GateRecord) -> String {
+    let (word, words) = ending(record);
+    let mut text = format!(
+        "### {} {word}: {}\n\n{}\n\n",
+        mark(record),
+        escaped(&title(&record.first)),
+        escaped(&words)
+    );
+    let standings = standings(record);
+    if !standings.is_empty() {
+        text += "| metric | change | says |\n| --- | --- | --- |\n";
+        for standing in &standings {
+            let said = match standing.state {
+                crate::gate::State::Open => "open",
+                crate::gate::State::Passed => "passed",
+                crate::gate::State::Failed => "failed",
+            };
+            let change = change_with_interval(&standing.change);
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "| {} | {change} | {said} |", standing.metric);
+        }
+        text.push('\n');
+    }
+    folded(
+        &mut text,
+        "figures and rounds",
+        &table::gate(record, &PLAIN),
+    );
+    text
+}
+
+const PLAIN: Options<'static> = Options {
+    width: WIDTH,
+    color: false,
+    saved: None,
+    verbose: true,
+};
+
+fn standings(record: &GateRecord) -> Vec<Standing> {
+    let judged = match record.next() {
+        Next::Decided(decision) => decision.judged().cloned(),
+        Next::Another(progress) => Some(progress.judged),
+    };
+    judged.map_or(Vec::new(), |judged| judged.standings)
+}
+
+/// A mark that is seen in a list of pull requests; the word beside it says the same.
+fn mark(record: &GateRecord) -> &'static str {
+    match record.decision().map(|decision| decision.verdict) {
+        Some(Verdict::Pass) => "✅",
+        Some(Verdict::Fail) => "❌",
+        Some(Verdict::Inconclusive) => "❔",
+        Some(Verdict::Invalid) | None => "⚠️",
+    }
+}
+
+fn title(comparison: &Comparison) -> String {
+    let plan = &comparison.plan;
+    format!(
+        "{}, phase {}: {}",
+        plan.scenario.name,
+        plan.phase,
+        plan.arms.join(", ")
+    )
+}
+
+fn changes(text: &mut String, title: &str, change: impl Fn(Metric) -> Option<String>) {
+    let shown = [
+        Metric::Response(Quantile::P50),
+        Metric::Response(Quantile::P99),
+        Metric::Memory(MemoryFigure::Idle),
+        Metric::Memory(MemoryFigure::Peak),
+        Metric::CpuPer1k,
+    ];
+    let _ = writeln!(text, "| {} | change |\n| --- | --- |", escaped(title));
+    for metric in shown {
+        if let Some(change) = change(metric) {
+            let _ = writeln!(text, "| {metric} | {change} |");
+        }
+    }
+    text.push('\n');
+}
+
+fn folded(text: &mut String, summary: &str, inside: &str) {
+    // A fence longer than any run of backticks in what comes from the world.
+    let longest = inside.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    let _ = writeln!(
+        text,
+        "<details><summary>{summary}</summary>\n\n{fence}text\n{}\n{fence}\n\n</details>",
+        inside.trim_end()
+    );
+}
+
+/// Names come from the world: they make no markup.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => safe.push_str("&lt;"),
+            '&' => safe.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            c if c.is_control() => safe.push('�'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
