@@ -4,6 +4,7 @@
 //! results/local/.gitignore
 //! results/local/20261123T074100Z-crud-axum/run.json, target.log
 //! results/local/20261123T074100Z-compare-crud/compare.json, r01-axum/run.json, …
+//! results/local/20261123T074100Z-startup-axum-actix/startup.json, axum.log
 //! results/local/latest → the folder that was written last
 //! ```
 
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub const RUN_FILE: &str = "run.json";
 /// The file of a saved comparison.
 pub const COMPARE_FILE: &str = "compare.json";
+/// The file of saved start-ups.
+pub const STARTUP_FILE: &str = "startup.json";
 
 /// A link to the folder that was written last.
 const LATEST: &str = "latest";
@@ -41,6 +44,8 @@ pub enum Saved {
     Run(String),
     /// The text of a [`COMPARE_FILE`].
     Comparison(String),
+    /// The text of a [`STARTUP_FILE`].
+    Startups(String),
 }
 
 /// Why a result could not be kept or found.
@@ -58,7 +63,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// Nothing saved there.
-    #[error("no saved result in {}: neither {RUN_FILE} nor {COMPARE_FILE}", .0.display())]
+    #[error("no saved result in {}: neither {RUN_FILE} nor {COMPARE_FILE} nor {STARTUP_FILE}", .0.display())]
     Nothing(PathBuf),
 }
 
@@ -176,24 +181,22 @@ impl Folder {
 /// # Errors
 /// When there is none, or it cannot be read.
 pub fn read(path: &Path) -> Result<Saved, ArchiveError> {
+    /// Where several are in one folder, the first is of all of it.
+    const KINDS: [(&str, fn(String) -> Saved); 3] = [
+        (COMPARE_FILE, Saved::Comparison),
+        (STARTUP_FILE, Saved::Startups),
+        (RUN_FILE, Saved::Run),
+    ];
     let open = |file: &Path| fs::read_to_string(file).map_err(failed("reading", file));
     if path.is_dir() {
-        let (run, comparison) = (path.join(RUN_FILE), path.join(COMPARE_FILE));
-        return if comparison.is_file() {
-            open(&comparison).map(Saved::Comparison)
-        } else if run.is_file() {
-            open(&run).map(Saved::Run)
-        } else {
-            Err(ArchiveError::Nothing(path.into()))
-        };
+        let found = KINDS.iter().find(|(name, _)| path.join(name).is_file());
+        let (name, saved) = found.ok_or_else(|| ArchiveError::Nothing(path.into()))?;
+        return open(&path.join(name)).map(saved);
     }
-    let text = open(path)?;
-    let is_comparison = path.file_name().is_some_and(|name| name == COMPARE_FILE);
-    Ok(if is_comparison {
-        Saved::Comparison(text)
-    } else {
-        Saved::Run(text)
-    })
+    let name = path.file_name().unwrap_or_default();
+    let kind = KINDS.iter().find(|(file, _)| name == *file);
+    let saved = kind.map_or(Saved::Run as fn(String) -> Saved, |(_, saved)| *saved);
+    open(path).map(saved)
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
@@ -264,6 +267,11 @@ mod tests {
             read(&comparison.path.join(COMPARE_FILE)).unwrap(),
             Saved::Comparison("three".into())
         );
+        let startups = archive.create("startup").unwrap();
+        startups.write(STARTUP_FILE, "five").unwrap();
+        for path in [startups.path(), &startups.path.join(STARTUP_FILE)] {
+            assert_eq!(read(path).unwrap(), Saved::Startups("five".into()));
+        }
     }
 
     #[test]
@@ -285,7 +293,7 @@ mod tests {
         let folder = archive.create("run").unwrap();
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("neither run.json nor compare.json"),
+            error.ends_with("neither run.json nor compare.json nor startup.json"),
             "{error}"
         );
     }

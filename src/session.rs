@@ -1,8 +1,8 @@
 //! From a plan to a record: starts what a measurement needs, measures, and leaves nothing behind.
 //!
 //! The only module of the rim that uses all the others. [`Stage`] stands for a whole command: the stores, seeded once.
-//! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
-//! measures a target that is known. Before all that, [`runtime::choose`] says whether targets run as processes or in
+//! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`startup::startup`]
+//! launches them without load; [`verify::verify`] measures a target that is known. Before all that, [`runtime::choose`] says whether targets run as processes or in
 //! containers.
 
 pub mod calls;
@@ -11,6 +11,7 @@ pub mod rounds;
 pub mod run;
 pub mod runtime;
 pub mod shutdown;
+pub mod startup;
 pub mod up;
 pub mod verify;
 
@@ -25,6 +26,7 @@ use crate::machine::{self, Confined};
 use crate::placement::{CpuList, Parts, Pin, PinError, Placement};
 use crate::probe::ProbeError;
 use crate::scenario::{SelectError, Unfilled};
+use crate::startup::StartupError;
 pub use crate::stores::Durability;
 use crate::stores::{Lease, Options, Stores, StoresError};
 use crate::target::TargetError;
@@ -138,6 +140,9 @@ pub enum SessionError {
     /// Two arms cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// Start-ups cannot be compared.
+    #[error(transparent)]
+    Startup(#[from] StartupError),
     /// What a scenario was given cannot stand where it should.
     #[error("the scenario cannot be replayed: {0}")]
     Unfilled(#[from] Unfilled),

@@ -784,6 +784,57 @@ fn thresholds_of_memory_and_cpu_are_about_the_container() {
     );
 }
 
+/// What was seen of starts in containers, with what is void on a machine that does much else.
+#[test]
+fn a_start_is_timed_from_the_execution_of_the_program_in_the_container() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let words = [
+        "startup", "svc", "both", "--rounds", "3", "--json", "--memory", "48MiB",
+    ];
+    let ran = tool.run(&words);
+    let startups: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let rounds = startups["rounds"].as_array().unwrap();
+    let valid = rounds.iter().any(|round| round["valid"] == true);
+    assert_eq!(ran.code, Some(if valid { 0 } else { 4 }), "{}", ran.err);
+    assert_eq!(rounds.len(), 3);
+    for launch in rounds
+        .iter()
+        .flat_map(|round| round["launches"].as_array().unwrap())
+    {
+        let ns = |key: &str| launch[key]["ns"].as_u64().unwrap();
+        let engine = launch["engine_ns"].as_u64().unwrap();
+        // The engine makes a container, a file system and namespaces first; the service opens a socket.
+        assert!(engine > ns("listening"), "{launch}");
+        assert!(
+            ns("listening") > 0 && ns("first_ok") >= ns("listening"),
+            "{launch}"
+        );
+        assert_eq!(launch["memory"]["kind"], "working set");
+        assert!(
+            launch["memory"]["idle_bytes"].as_u64().unwrap() < 48 << 20,
+            "{launch}"
+        );
+        assert_eq!(launch["size"]["of"], "image");
+        assert!(
+            launch["size"]["bytes"].as_u64().unwrap() > 100_000,
+            "{launch}"
+        );
+    }
+    let container = &startups["arms"][1]["target"]["identity"]["container"];
+    assert_eq!(container["limit_memory_bytes"], 48 << 20);
+    let shown = tool.run(&["report", tool.latest().to_str().unwrap()]);
+    for words in [
+        "before it ms  engine",
+        "size MB       image",
+        "both runs",
+        "container  ",
+    ] {
+        let said = shown.out.contains(words) || ran.err.contains(words);
+        assert!(said, "{words}: {}", shown.out);
+    }
+}
+
 #[test]
 fn as_asked_it_is_a_process_or_has_no_limits() {
     let Some(image) = image() else { return };

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The core, in order: each module uses only modules before it.
-const CORE: [&str; 22] = [
+const CORE: [&str; 23] = [
     "units",
     "random",
     "placement",
@@ -30,6 +30,7 @@ const CORE: [&str; 22] = [
     "judgement",
     "compare",
     "gate",
+    "startup",
     "report",
     "script",
     "verification",
@@ -86,6 +87,7 @@ const KNOWN_TO: [(&str, &[&str]); 27] = [
             "run_record/wire",
             "compare/wire",
             "gate/wire",
+            "startup/wire",
             "target/wire.rs",
         ],
     ),

@@ -1,6 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
 mod services;
+mod startup;
 mod trust;
 mod write;
 
@@ -22,6 +23,7 @@ use crate::session::Durability;
 use crate::units::{Rate, parse_duration};
 
 pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
+pub(super) use startup::StartupArgs;
 pub(super) use trust::{OracleArgs, VerifyArgs};
 pub(super) use write::{CheckArgs, InitArgs, ManualArgs, SchemaArgs};
 
@@ -82,6 +84,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Serve as a script says, and write down what was done
     Oracle(Box<OracleArgs>),
+    /// Compare how long targets take to start, and what they hold then
+    Startup(Box<StartupArgs>),
     /// Try services out by hand
     Services(ServicesArgs),
     /// Write man pages and completions

@@ -124,7 +124,7 @@ fn request(args: &CompareArgs, targets: Option<&TargetsFile>) -> Result<Request,
 }
 
 /// Gives an arm that is named twice (a target against itself) a name of its own: `axum`, `axum-2`.
-fn tell_apart(arms: &mut [TargetSpec]) {
+pub(super) fn tell_apart(arms: &mut [TargetSpec]) {
     for place in 1..arms.len() {
         let (before, rest) = arms.split_at_mut(place);
         let name = rest[0].name.clone();
@@ -137,6 +137,6 @@ fn tell_apart(arms: &mut [TargetSpec]) {
 }
 
 /// Entropy from the system: the order of arms has to be a fair coin. Below 2^53, so that every reader of JSON keeps it.
-fn fair_seed() -> u64 {
+pub(super) fn fair_seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0 >> 11
 }

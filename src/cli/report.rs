@@ -10,6 +10,7 @@ use super::failure::Failure;
 use crate::archive::{self, Saved};
 use crate::compare::Comparison;
 use crate::run_record::RunRecord;
+use crate::startup::Startups;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
     let saved = archive::read(&args.what)?;
@@ -31,6 +32,15 @@ pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
                 comparison.to_json()
             } else {
                 crate::report::table::compare(&comparison, &options)
+            }
+        }
+        Saved::Startups(text) => {
+            let startups =
+                Startups::from_json(&text).map_err(|error| unreadable(&args.what, error))?;
+            if args.common.json {
+                startups.to_json()
+            } else {
+                crate::report::table::startup(&startups, &options)
             }
         }
     };

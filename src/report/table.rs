@@ -4,6 +4,7 @@ pub(super) mod compare;
 mod gate;
 mod phases;
 mod resources;
+mod startup;
 #[cfg(test)]
 mod tests;
 mod thresholds;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 pub use compare::compare;
 pub(super) use gate::ending;
 pub use gate::{gate, gate_plan, gate_round};
+pub use startup::startup;
 
 use super::Options;
 use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};

@@ -138,6 +138,30 @@ pub(super) async fn launch(
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<(Target, Option<Lease>), SessionError> {
+    launch_watched(stage, spec, access, folder, shutdown, watch, false).await
+}
+
+/// The same of a target that is ours to start, whose [`start`](Target::start) is watched closely.
+pub(super) async fn launch_closely(
+    stage: &Stage,
+    spec: &TargetSpec,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<(Target, Option<Lease>), SessionError> {
+    let access = Access::default();
+    launch_watched(stage, spec, &access, folder, shutdown, watch, true).await
+}
+
+async fn launch_watched(
+    stage: &Stage,
+    spec: &TargetSpec,
+    access: &Access,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+    closely: bool,
+) -> Result<(Target, Option<Lease>), SessionError> {
     watch(Event::Step(&format!("starting {}", spec.name)));
     let lease = shutdown.unless_requested(stage.lease(spec)).await??;
     let env = lease.as_ref().map(Lease::env).unwrap_or_default();
@@ -158,9 +182,13 @@ pub(super) async fn launch(
             .filter(|cpus| !cpus.is_empty()),
     };
     let _confined = stage.confine(|placement| &placement.target)?;
-    let target = shutdown
-        .unless_requested(Target::launch(spec, launch))
-        .await??;
+    let target = async {
+        match closely {
+            true => Target::launch_closely(spec, launch).await,
+            false => Target::launch(spec, launch).await,
+        }
+    };
+    let target = shutdown.unless_requested(target).await??;
     Ok((target, lease))
 }
 

@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,16 +16,16 @@ use std::time::{Duration, Instant};
 
 use super::super::lookout::Sighting;
 
-/// The pause between looks. A look costs some 20 µs for each process that is new.
+/// The pause between looks. A look costs some 20 µs for each process that is new or in the container.
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// For how long a process is new: some runtimes put it into the group of its container only after it has begun.
-const NEW_FOR: Duration = Duration::from_millis(20);
+const NEW_FOR: Duration = Duration::from_millis(5);
 
-/// The largest container start that is watched: one that takes longer is not a matter of milliseconds.
+/// The longest container start that is watched: one that takes longer is not a matter of milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What prepares containers, by the names of their programs: what is new in a container's group and none of these is its own.
+/// What prepares containers, by the names of their programs: what is in a container's group and none of these is its own.
 const RUNTIMES: [&str; 4] = ["runc", "docker-runc", "crun", "youki"];
 
 /// As what some of them execute themselves again.
@@ -38,30 +40,16 @@ pub(super) struct ExecWatch {
 
 impl ExecWatch {
     /// Looks from now on for the container called `id`, which was not started yet.
-    pub(super) fn of(id: &str) -> std::io::Result<Self> {
+    pub(super) fn of(id: &str) -> io::Result<Self> {
         let over = Arc::new(AtomicBool::new(false));
-        let (id, told) = (id.to_owned(), Arc::clone(&over));
-        // Which process is new is known only if the last old one is.
-        let mut newest = newest();
+        let told = Arc::clone(&over);
+        let mut group = Group::of(id);
         let look = move || {
             let begun = Instant::now();
             let mut before = begun;
-            let mut new = VecDeque::new();
-            let mut inside = Vec::new();
             while !told.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE {
                 let looked = Instant::now();
-                let last = self::newest();
-                // Ids begin again from below when they have all been used.
-                let from = if last < newest { 0 } else { newest };
-                new.extend((from + 1..=last).map(|pid| (pid, looked)));
-                newest = last;
-                inside.extend(
-                    new.iter()
-                        .map(|(pid, _)| *pid)
-                        .filter(|pid| is_in(*pid, &id)),
-                );
-                new.retain(|(pid, since)| !inside.contains(pid) && looked - *since < NEW_FOR);
-                if inside.iter().any(|pid| runs_a_program(*pid)) {
+                if group.processes(looked).into_iter().any(runs_a_program) {
                     let at = Instant::now();
                     let blind = at - before;
                     return Some(Sighting { at, blind });
@@ -93,6 +81,55 @@ impl Drop for ExecWatch {
     }
 }
 
+/// The processes in the control group of a container that is being made.
+struct Group {
+    id: String,
+    /// The process, or thread, that came last when it was last looked.
+    newest: u32,
+    /// Those that have come since, and when they were first seen.
+    new: VecDeque<(u32, Instant)>,
+    inside: Vec<u32>,
+    /// The kernel's own list, as soon as there is a group.
+    list: Option<PathBuf>,
+}
+
+impl Group {
+    fn of(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            newest: newest(),
+            new: VecDeque::new(),
+            inside: Vec::new(),
+            list: None,
+        }
+    }
+
+    /// Those that are in it now.
+    fn processes(&mut self, now: Instant) -> Vec<u32> {
+        let listed = self.list.as_ref().map(fs::read_to_string);
+        if let Some(Ok(list)) = listed {
+            return list.lines().filter_map(|pid| pid.parse().ok()).collect();
+        }
+        let last = newest();
+        // Ids begin again from below when all have been used.
+        let from = if last < self.newest { 0 } else { self.newest };
+        self.new.extend((from + 1..=last).map(|pid| (pid, now)));
+        self.newest = last;
+        for (pid, _) in &self.new {
+            let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            // Engines name the group by the container.
+            if groups.contains(&self.id) {
+                self.inside.push(*pid);
+                self.list = self.list.take().or_else(|| list_of(&groups, &self.id));
+            }
+        }
+        let inside = &self.inside;
+        self.new
+            .retain(|(pid, since)| !inside.contains(pid) && now - *since < NEW_FOR);
+        inside.clone()
+    }
+}
+
 /// The id of the process, or thread, that came last (proc_loadavg(5)); 0 where the kernel does not say.
 fn newest() -> u32 {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -100,9 +137,18 @@ fn newest() -> u32 {
     last.and_then(|pid| pid.parse().ok()).unwrap_or(0)
 }
 
-/// Whether the process is in the control group of container `id`: engines name that by it.
-fn is_in(pid: u32, id: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|groups| groups.contains(id))
+/// The list of processes of the group of container `id`, of which `groups` is a `/proc/PID/cgroup` (cgroups(7)): `0::/path` is
+/// version 2's, `n:cpu,…:/path` version 1's. None where the hierarchies are not where they usually are.
+fn list_of(groups: &str, id: &str) -> Option<PathBuf> {
+    let lines = groups.lines().filter(|line| line.contains(id));
+    let mut files = lines.filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        Some(PathBuf::from(format!(
+            "/sys/fs/cgroup/{controllers}/{path}/cgroup.procs"
+        )))
+    });
+    files.find(|file| file.is_file())
 }
 
 /// Whether the process runs something else than what prepares containers.
@@ -148,9 +194,22 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         assert!(child.id() <= newest() || newest() < before, "ids go up");
         child.wait().unwrap();
-        let own = std::process::id();
-        assert!(is_in(own, "") && !is_in(own, "no-such-container"));
-        assert!(runs_a_program(own));
+        assert!(runs_a_program(std::process::id()));
+        let mut group = Group::of("no-such-container");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        assert_eq!(group.processes(Instant::now()), Vec::<u32>::new());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_list_of_a_group_is_where_its_hierarchy_is() {
+        assert_eq!(list_of("0::/docker/1f\n4:memory:/docker/1f\n", "1f"), None);
+        assert_eq!(list_of("damaged 1f\n", "1f"), None);
+        // This process is in the root of a hierarchy, or in a group below it.
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        if let Some(list) = list_of(&own, "") {
+            assert!(list.ends_with("cgroup.procs"), "{}", list.display());
+        }
     }
 
     #[test]
