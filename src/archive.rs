@@ -181,8 +181,9 @@ impl Folder {
 /// # Errors
 /// When there is none, or it cannot be read.
 pub fn read(path: &Path) -> Result<Saved, ArchiveError> {
+    type Kind = (&'static str, fn(String) -> Saved);
     /// Where several are in one folder, the first is of all of it.
-    const KINDS: [(&str, fn(String) -> Saved); 3] = [
+    const KINDS: [Kind; 3] = [
         (COMPARE_FILE, Saved::Comparison),
         (STARTUP_FILE, Saved::Startups),
         (RUN_FILE, Saved::Run),

@@ -14,7 +14,7 @@ use crate::compare::MemoryKind;
 use crate::run_record::{Environment, TargetIdentity};
 use crate::stats::{Change, Spread};
 use crate::units::three_digits;
-use crate::validity::{State, Validity, taken_away};
+use crate::validity::{Note, State, Validity, taken_away};
 
 /// What is compared, fixed before the first round.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ pub enum StartupError {
 const LEVEL: f64 = 0.95;
 
 /// For so long nobody may have looked, whatever the time: a few wake-ups of a busy kernel.
-const NEGLIGIBLE_NS: u64 = 1_000_000;
+const NEGLIGIBLE_NS: u64 = 2_000_000;
 
 /// The share of a time for which nobody may have looked.
 const BLIND_SHARE: f64 = 0.10;
@@ -254,24 +254,29 @@ impl Startups {
         self.environment.as_ref()
     }
 
-    /// The spread of a metric of one arm over the valid rounds; none where there are none, or one of them cannot say.
+    /// The spread of a metric of one arm over the valid rounds in which every arm has it; none where there are none.
     #[must_use]
     pub fn spread(&self, arm: usize, metric: Metric) -> Option<Spread> {
-        Spread::of(self.values(arm, metric)?)
+        Spread::of(self.values(arm, metric))
     }
 
-    /// The change of a metric from the reference to an arm, paired by rounds; none where one of the rounds cannot say, or
-    /// there is none.
+    /// The change of a metric from the reference to an arm, paired by the valid rounds in which every arm has it; none where
+    /// there are none.
     #[must_use]
     pub fn change(&self, arm: usize, metric: Metric) -> Option<Change> {
-        let [reference, other] = [self.values(0, metric)?, self.values(arm, metric)?];
+        let [reference, other] = [0, arm].map(|arm| self.values(arm, metric));
         (!reference.is_empty()).then(|| Change::of(&reference, &other, LEVEL))
     }
 
-    fn values(&self, arm: usize, metric: Metric) -> Option<Vec<f64>> {
-        self.valid_rounds()
-            .map(|round| round.launches[arm].figures.value(metric))
-            .collect()
+    fn values(&self, arm: usize, metric: Metric) -> Vec<f64> {
+        let rounds = self.valid_rounds().filter_map(|round| {
+            let launches = round.launches.iter();
+            let values: Option<Vec<f64>> = launches
+                .map(|launch| launch.figures.value(metric))
+                .collect();
+            values
+        });
+        rounds.map(|values| values[arm]).collect()
     }
 
     /// Memory has one meaning in a comparison.
@@ -310,28 +315,45 @@ impl Launch {
     pub fn judged(figures: Figures, steal: Option<f64>, throttled_ns: Option<u64>) -> Self {
         let disturbed = taken_away(steal, throttled_ns);
         let blind = figures.blind();
-        let state = match (disturbed.is_empty(), blind.is_empty()) {
-            (true, true) => State::Valid,
+        let seen = [Metric::Listening, Metric::FirstOk];
+        let unseen = seen.iter().all(|metric| figures.value(*metric).is_none());
+        let state = match (disturbed.is_empty(), unseen) {
+            (true, false) => State::Valid,
             // A machine that was taken away keeps nobody looking: name the cause, not its effect.
             (false, _) => State::Disturbed,
-            (true, false) => State::ClientBound,
+            (true, true) => State::ClientBound,
+        };
+        // One time that was not seen well leaves the others as they are.
+        let (reasons, notes) = match unseen {
+            true => ([disturbed, blind].concat(), Vec::new()),
+            false => (
+                disturbed,
+                blind.iter().map(|words| late_look(words)).collect(),
+            ),
         };
         Self {
             figures,
             validity: Validity {
                 state,
-                reasons: [disturbed, blind].concat(),
-                notes: Vec::new(),
+                reasons,
+                notes,
             },
         }
     }
 }
 
+fn late_look(words: &str) -> Note {
+    Note {
+        name: "late-look".to_owned(),
+        words: format!("{words}, so that time stands in no figure"),
+    }
+}
+
 impl Figures {
-    /// What they say of a metric; none where it was not measured.
+    /// What they say of a metric; none where it was not measured, or a time was not seen well enough.
     #[must_use]
     pub fn value(&self, metric: Metric) -> Option<f64> {
-        let took = |took: Option<Took>| took.map(|took| took.ns);
+        let took = |took: Option<Took>| took.filter(|took| !took.is_blind()).map(|took| took.ns);
         let whole = match metric {
             Metric::Engine => self.engine_ns,
             Metric::Listening => took(self.listening),
@@ -363,7 +385,9 @@ impl Figures {
 }
 
 impl Took {
-    fn is_blind(self) -> bool {
+    /// Whether it may be so much too long that it says nothing.
+    #[must_use]
+    pub fn is_blind(self) -> bool {
         self.blind_ns > NEGLIGIBLE_NS && self.blind_ns as f64 > BLIND_SHARE * self.ns as f64
     }
 

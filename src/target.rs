@@ -63,7 +63,7 @@ pub struct Target {
 /// What was launched.
 #[derive(Debug)]
 enum Running {
-    Process(Process),
+    Process(Box<Process>),
     Container(Box<Container>),
 }
 
@@ -125,7 +125,8 @@ impl Target {
             settings,
             ..TargetIdentity::default()
         };
-        Target::launched(spec, launch, Running::Process(process), address, identity)
+        let running = Running::Process(Box::new(process));
+        Target::launched(spec, launch, running, address, identity)
     }
 
     async fn launch_container(
@@ -344,7 +345,7 @@ impl Target {
     /// not what was meant to be.
     pub async fn stop(self) -> Result<Option<Exit>, TargetError> {
         let exit = match self.running {
-            Some(Running::Process(process)) => stop(self.spec.name, process).await,
+            Some(Running::Process(process)) => stop(self.spec.name, *process).await,
             Some(Running::Container(container)) => container.stop(&self.spec.name).await,
             None => return Ok(None),
         };

@@ -540,6 +540,7 @@ targets:
   other: {{ image: \"{reference}\", command: ./service, {common} }}
   lost: {{ image: \"tailmark-test:none\", command: ./service, {common} }}
   program: {{ command: ./service, {common} }}
+  fixed: {{ image: \"{reference}\", port: 8080, ready: {{ path: / }} }}
 "
     );
     tool.write("targets.yaml", &text);
@@ -833,6 +834,26 @@ fn a_start_is_timed_from_the_execution_of_the_program_in_the_container() {
         let said = shown.out.contains(words) || ran.err.contains(words);
         assert!(said, "{words}: {}", shown.out);
     }
+}
+
+/// Its address is known when the engine has answered; by then it may have listened for a while, and that is said.
+#[test]
+fn a_start_at_an_address_of_its_own_is_seen_late_or_well() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let ran = tool.run(&["startup", "fixed", "--rounds", "1", "--json", "--no-save"]);
+    let startups: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let launch = &startups["rounds"][0]["launches"][0];
+    let listening = &launch["listening"];
+    let [ns, blind] = ["ns", "blind_ns"].map(|key| listening[key].as_u64().unwrap());
+    assert!(launch["first_ok"]["ns"].as_u64().unwrap() >= ns, "{launch}");
+    let validity = &launch["validity"];
+    let well = blind <= 2_000_000 || blind * 10 <= ns;
+    let said =
+        validity["notes"].as_array().unwrap().len() + validity["reasons"].as_array().unwrap().len();
+    assert!(well || said > 0, "{launch}");
+    let valid = validity["state"] == "valid";
+    assert_eq!(ran.code, Some(if valid { 0 } else { 4 }), "{}", ran.err);
 }
 
 #[test]

@@ -117,7 +117,7 @@ targets:
         assert_eq!(up.signalled(Signal::INT).code(), Some(0));
         std::io::read_to_string(up.0.stderr.take().unwrap()).unwrap()
     };
-    let words = "shop stands for shop-loud, shop-slow, which are the same but for their `env`: name them to start them\n";
+    let words = "shop stands for shop-loud, shop-slow, to be started by name: `env` alone makes the difference\n";
     let err = said(&[], &["shop", "other"]);
     assert!(err.contains(words), "{err}");
     let err = said(&["-q"], &["shop", "other"]);

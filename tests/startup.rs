@@ -111,8 +111,9 @@ fn what_starts_later_is_told_apart() {
             .starts_with("stopped within "),
         "{target}"
     );
-    if rounds.iter().all(|round| round["valid"] == true) {
-        let change = &startups["arms"][1]["changes"]["listening_ns"];
+    // Where nobody looked closely enough, a round is missing.
+    let change = &startups["arms"][1]["changes"]["listening_ns"];
+    if change["rounds"] == 6 {
         assert!(change["interval"][0].as_f64().unwrap() > 1.0, "{change}");
     }
 

@@ -143,7 +143,7 @@ fn say_what_is_left_out(file: &TargetsFile, services: &[&TargetSpec]) {
         if !names.is_empty() {
             let names = names.join(", ");
             eprintln!(
-                "{} stands for {names}, which are the same but for their `env`: name them to start them",
+                "{} stands for {names}, to be started by name: `env` alone makes the difference",
                 service.name
             );
         }

@@ -15,6 +15,7 @@ use crate::probe::{Probe, Subject};
 use crate::run_record::TargetIdentity;
 use crate::run_record::resources::Memory;
 use crate::startup::{Figures, IdleMemory, Launch, Plan, Shipped, Size, Startups, Took};
+use crate::stores::Stores;
 use crate::target::{self, Target};
 use crate::target_spec::TargetSpec;
 use crate::units::{mib, nanoseconds, three_digits};
@@ -77,7 +78,7 @@ pub async fn startup(
         if number == 0 {
             let mut environment = machine::describe();
             let mut stores = request.arms.iter().map(|arm| stage.stores_for(arm));
-            let stores = stores.find_map(|stores| stores.map(|stores| stores.settings()));
+            let stores = stores.find_map(|stores| stores.map(Stores::settings));
             environment.stores = stores.unwrap_or_default();
             startups.describe(targets, environment);
             continue;
@@ -209,7 +210,10 @@ fn in_few_words(launch: &Launch) -> String {
         memory,
         ..
     } = &launch.figures;
-    let ms = |took: Took| three_digits(took.ns as f64 / 1e6);
+    let ms = |took: Took| {
+        let bound = if took.is_blind() { "≤ " } else { "" };
+        format!("{bound}{}", three_digits(took.ns as f64 / 1e6))
+    };
     let listening = listening.map(|took| format!("listening after {} ms", ms(took)));
     let first_ok = first_ok.map(|took| format!("first good answer after {} ms", ms(took)));
     let memory = (memory.as_ref()).map(|memory| format!("{} MiB idle", mib(memory.bytes)));

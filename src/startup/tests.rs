@@ -37,66 +37,94 @@ fn arms_are_compared_in_pairs_over_rounds() {
     assert_eq!(sound(0).change(1, Metric::Listening), None);
 }
 
+/// Of so many milliseconds, so many microseconds unseen.
+fn took(ms: u64, blind_us: u64) -> Option<Took> {
+    Some(Took {
+        ns: ms * MS,
+        blind_ns: blind_us * 1_000,
+    })
+}
+
 #[test]
-fn a_round_with_a_launch_that_was_not_seen_well_is_void() {
+fn a_time_that_was_not_seen_well_is_left_out_of_its_round() {
     let startups = startups(7, |arm, round| {
         let mut figures = process(40);
-        if (arm, round) == (1, 3) {
-            figures.listening = Some(Took {
-                ns: 900 * MS,
-                blind_ns: 860 * MS,
-            });
+        match (arm, round) {
+            (1, 3) => figures.listening = took(900, 860_000),
+            (0, 5) => (figures.listening, figures.first_ok) = (took(9, 9_000), took(9, 9_000)),
+            _ => {}
         }
         Launch::judged(figures, Some(0.01), Some(0))
     });
     assert_eq!(startups.valid_rounds().count(), 6);
-    assert_eq!(startups.spread(1, Metric::Listening).unwrap().high, 40e6);
+    let counted = |metric| {
+        let spreads = [0, 1].map(|arm| startups.spread(arm, metric).unwrap());
+        assert_eq!(
+            spreads[0].count, spreads[1].count,
+            "{metric:?}: rounds are pairs"
+        );
+        assert_eq!(startups.change(1, metric).unwrap().rounds, spreads[0].count);
+        (spreads[1].count, spreads[1].high)
+    };
+    assert_eq!(counted(Metric::Listening), (5, 40e6));
+    assert_eq!(counted(Metric::FirstOk), (6, 45e6));
+    assert_eq!(counted(Metric::Size), (6, 13_900_000.0));
 }
 
 #[test]
 fn a_launch_says_why_it_may_not_be_believed() {
-    let with = |ms: u64, blind_us: u64| Figures {
-        listening: Some(Took {
-            ns: ms * MS,
-            blind_ns: blind_us * 1_000,
-        }),
+    let with = |listening| Figures {
+        listening,
         ..process(40)
     };
     let judged = |figures| Launch::judged(figures, None, None).validity;
-    // Under a millisecond nothing is made of it, and a tenth is allowed of a long time.
-    for (ms, blind_us) in [(2, 1_000), (40, 3_900)] {
-        let validity = judged(with(ms, blind_us));
-        assert_eq!(validity.state, State::Valid, "{validity:?}");
+    // Of two milliseconds nothing is made, and a tenth is allowed of a long time.
+    for listening in [took(4, 2_000), took(40, 3_900)] {
+        assert_eq!(
+            judged(with(listening)),
+            Validity::default(),
+            "{listening:?}"
+        );
     }
-    for (figures, words) in [
-        (
-            with(40, 4_100),
-            "tailmark itself was late: for 4.10 of the 40.0 ms until it listened it did not look",
-        ),
-        (
-            with(30, 30_000),
-            "tailmark itself was late: when it first looked, 30.0 ms after the execution, it was too late to say what it took until it listened",
-        ),
-        (
-            Figures {
-                listening: None,
-                first_ok: None,
-                ..contained(40)
-            },
-            "the execution of its program was not seen: it is looked for in /proc, among what runc, crun or youki start",
-        ),
-    ] {
-        let validity = judged(figures);
+    let late =
+        "tailmark itself was late: for 4.10 of the 40.0 ms until it listened it did not look";
+    let too_late = "tailmark itself was late: when it first looked, 30.0 ms after the execution, it was too late to say what \
+                    it took until it listened";
+    for (listening, words) in [(took(40, 4_100), late), (took(30, 30_000), too_late)] {
+        let validity = judged(with(listening));
+        assert_eq!(
+            (validity.state, &validity.reasons[..]),
+            (State::Valid, &[][..])
+        );
+        let note = format!("{words}, so that time stands in no figure");
+        assert_eq!(
+            (validity.notes[0].words.as_str(), validity.notes.len()),
+            (note.as_str(), 1)
+        );
+        let alone = Figures {
+            first_ok: None,
+            ..with(listening)
+        };
+        let validity = judged(alone);
         assert_eq!(
             (validity.state, validity.reasons),
             (State::ClientBound, vec![words.to_owned()])
         );
     }
-    let disturbed = Launch::judged(with(40, 9_000), Some(0.2), Some(MS)).validity;
+    let unseen = Figures {
+        listening: None,
+        first_ok: None,
+        ..contained(40)
+    };
+    let validity = judged(unseen);
+    let words = "the execution of its program was not seen: it is looked for in /proc, among what runc, crun or youki start";
     assert_eq!(
-        (disturbed.state, disturbed.reasons.len()),
-        (State::Disturbed, 3)
+        (validity.state, validity.reasons),
+        (State::ClientBound, vec![words.to_owned()])
     );
+    let disturbed = Launch::judged(with(took(40, 9_000)), Some(0.2), Some(MS)).validity;
+    let counts = (disturbed.reasons.len(), disturbed.notes.len());
+    assert_eq!((disturbed.state, counts), (State::Disturbed, (2, 1)));
 }
 
 #[test]

@@ -179,7 +179,10 @@ impl WireArm {
         });
         let changes = Metric::ALL.map(|metric| {
             let change = startups.change(arm, metric).filter(|_| arm > 0);
-            (name(metric).to_owned(), change.map(WireChange::new))
+            (
+                name(metric).to_owned(),
+                change.as_ref().map(WireChange::new),
+            )
         });
         Self {
             name: startups.plan.arms[arm].clone(),
@@ -202,7 +205,7 @@ impl WireSpread {
 }
 
 impl WireChange {
-    fn new(change: Change) -> Self {
+    fn new(change: &Change) -> Self {
         let finite = |value: f64| value.is_finite().then_some(value);
         Self {
             ratio: change.ratio.and_then(finite),

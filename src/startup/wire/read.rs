@@ -64,7 +64,7 @@ fn launch(wire: WireLaunch) -> Result<Launch, ReadError> {
         listening: wire.listening.map(took).transpose()?,
         first_ok: wire.first_ok.map(took).transpose()?,
         memory: wire.memory.map(memory).transpose()?,
-        size: wire.size.map(size).transpose()?,
+        size: wire.size.as_ref().map(size).transpose()?,
     };
     let validity = wire.validity.into_validity();
     Ok(Launch {
@@ -95,7 +95,7 @@ fn memory(wire: WireMemory) -> Result<IdleMemory, ReadError> {
     })
 }
 
-fn size(wire: WireSize) -> Result<Size, ReadError> {
+fn size(wire: &WireSize) -> Result<Size, ReadError> {
     let all = [Shipped::Image, Shipped::Executable];
     let Some(of) = all.into_iter().find(|of| of.name() == wire.of) else {
         return Err(wrong(&format!(

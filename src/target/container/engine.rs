@@ -182,11 +182,11 @@ impl Engine {
             revision: labels
                 .and_then(|mut labels| labels.remove("org.opencontainers.image.revision")),
             here: ImageHere {
-                created: found.created.filter(is_known),
+                created: found.created.filter(|moment| is_known(moment)),
                 named: found
                     .metadata
                     .and_then(|metadata| metadata.last_tag_time)
-                    .filter(is_known),
+                    .filter(|moment| is_known(moment)),
             },
         })
     }
@@ -303,8 +303,8 @@ fn ask(socket: &Path, method: &str, path: &str, within: Duration) -> io::Result<
 }
 
 /// Whether a moment is more than what stands for none: Go's zero, or the epoch of a build that leaves time out.
-fn is_known(moment: &String) -> bool {
-    moment.as_str() >= "2000"
+fn is_known(moment: &str) -> bool {
+    moment >= "2000"
 }
 
 /// The version that the head of an answer to `/_ping` names.
