@@ -201,6 +201,7 @@ impl WireGate {
         let attempts = match record.next() {
             Next::Decided(decision) => decision.attempts,
             Next::Another(progress) => {
+                let progress = *progress;
                 let begun = progress.unconfirmed.into_iter().chain([progress.judged]);
                 begun.collect()
             }
