@@ -26,9 +26,11 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' \
 
 FROM ${RUST_IMAGE} AS builder
 WORKDIR /src
-# A program without an interpreter or libraries runs in an image that holds nothing else. Only with --target do the flags
-# leave build scripts and procedural macros alone, which cannot be linked so.
-ENV CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never RUSTFLAGS="-C target-feature=+crt-static"
+# A program without an interpreter or libraries runs in an image that holds nothing else; packed relocations and optimising
+# over all crates at once make it smaller by a fifth. Only with --target do the flags leave build scripts and procedural
+# macros alone, which cannot be linked so.
+ENV CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never CARGO_PROFILE_RELEASE_LTO=fat \
+    RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 COPY --from=manifests /src .
 RUN cargo build --release --locked --workspace --bins --target "$(rustc -vV | sed -n 's/^host: //p')"
 COPY . .

@@ -4,6 +4,7 @@
 //! results/local/.gitignore
 //! results/local/20261123T074100Z-crud-axum/run.json, target.log
 //! results/local/20261123T074100Z-compare-crud/compare.json, r01-axum/run.json, …
+//! results/local/20261123T074100Z-startup-axum-actix/startup.json, axum.log
 //! results/local/latest → the folder that was written last
 //! ```
 
@@ -17,6 +18,8 @@ pub const RUN_FILE: &str = "run.json";
 pub const COMPARE_FILE: &str = "compare.json";
 /// The file of a saved gate.
 pub const GATE_FILE: &str = "gate.json";
+/// The file of saved start-ups.
+pub const STARTUP_FILE: &str = "startup.json";
 
 /// A link to the folder that was written last.
 const LATEST: &str = "latest";
@@ -45,6 +48,8 @@ pub enum Saved {
     Comparison(String),
     /// The text of a [`GATE_FILE`].
     Gate(String),
+    /// The text of a [`STARTUP_FILE`].
+    Startups(String),
 }
 
 /// Why a result could not be kept or found.
@@ -62,7 +67,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// Nothing saved there.
-    #[error("no saved result in {}: neither {RUN_FILE} nor {COMPARE_FILE} nor {GATE_FILE}", .0.display())]
+    #[error("no saved result in {}: none of {GATE_FILE}, {COMPARE_FILE}, {STARTUP_FILE}, {RUN_FILE}", .0.display())]
     Nothing(PathBuf),
 }
 
@@ -191,31 +196,25 @@ impl Folder {
 /// # Errors
 /// When there is none, or it cannot be read.
 pub fn read(path: &Path) -> Result<Saved, ArchiveError> {
+    type Kind = (&'static str, fn(String) -> Saved);
+    /// Where several are in one folder, the first is of all of it.
+    const KINDS: [Kind; 4] = [
+        (GATE_FILE, Saved::Gate),
+        (COMPARE_FILE, Saved::Comparison),
+        (STARTUP_FILE, Saved::Startups),
+        (RUN_FILE, Saved::Run),
+    ];
     let open = |file: &Path| fs::read_to_string(file).map_err(failed("reading", file));
     if path.is_dir() {
-        // What was made of runs tells more than a run does.
-        for (name, saved) in KINDS {
-            let file = path.join(name);
-            if file.is_file() {
-                return open(&file).map(saved);
-            }
-        }
-        return Err(ArchiveError::Nothing(path.into()));
+        let found = KINDS.iter().find(|(name, _)| path.join(name).is_file());
+        let (name, saved) = found.ok_or_else(|| ArchiveError::Nothing(path.into()))?;
+        return open(&path.join(name)).map(saved);
     }
-    let text = open(path)?;
-    let named = |(name, _): &(&str, _)| path.file_name().is_some_and(|file| file == *name);
-    let saved = KINDS.into_iter().find(named);
-    Ok(saved.map_or(Saved::Run as fn(_) -> _, |(_, saved)| saved)(
-        text,
-    ))
+    let name = path.file_name().unwrap_or_default();
+    let kind = KINDS.iter().find(|(file, _)| name == *file);
+    let saved = kind.map_or(Saved::Run as fn(String) -> Saved, |(_, saved)| *saved);
+    open(path).map(saved)
 }
-
-/// Files of results, and what they hold; what is made of others first.
-const KINDS: [(&str, fn(String) -> Saved); 3] = [
-    (GATE_FILE, Saved::Gate),
-    (COMPARE_FILE, Saved::Comparison),
-    (RUN_FILE, Saved::Run),
-];
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
     let path = path.to_owned();
@@ -285,6 +284,11 @@ mod tests {
             read(&comparison.path.join(COMPARE_FILE)).unwrap(),
             Saved::Comparison("three".into())
         );
+        let startups = archive.create("startup").unwrap();
+        startups.write(STARTUP_FILE, "five").unwrap();
+        for path in [startups.path(), &startups.path.join(STARTUP_FILE)] {
+            assert_eq!(read(path).unwrap(), Saved::Startups("five".into()));
+        }
     }
 
     #[test]
@@ -306,7 +310,7 @@ mod tests {
         let folder = archive.create("run").unwrap();
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("neither run.json nor compare.json nor gate.json"),
+            error.ends_with("none of gate.json, compare.json, startup.json, run.json"),
             "{error}"
         );
     }

@@ -1,6 +1,11 @@
 //! A child process that is ours to end: an end that can be awaited, an escalation of signals, and nothing left behind.
 //!
-//! What `stores` and `target` both stand on, and nothing more; it knows neither of them.
+//! What `stores` and `target` both stand on, and nothing more; it knows neither of them. What is ours is written down ([`estate`])
+//! with whose it is ([`owner`]), so that the next start can clear it away where this process is killed ([`sweep`]).
+
+mod estate;
+mod owner;
+mod sweep;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,12 +13,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use self::estate::Estate;
+pub use self::estate::Scratch;
+pub(crate) use self::owner::{Fate, Owner, TOOL, started};
+pub(crate) use self::sweep::{Swept, sweep};
 
 /// How long a child may take to vanish after SIGKILL. The kernel needs milliseconds; a process caught in
 /// uninterruptible disk I/O needs until that is done, and beyond this it is no longer ours to wait for.
@@ -35,25 +46,44 @@ pub(crate) struct Guarded {
     ended: OwnedFd,
     escalation: Vec<Step>,
     status: Option<ExitStatus>,
+    begun: Instant,
+    _estate: Arc<Estate>,
 }
 
 impl Guarded {
     /// Starts `command`. To stop it, the signals of `escalation` are tried in turn, then SIGKILL.
     pub(crate) fn spawn(command: &mut Command, escalation: &[Step]) -> io::Result<Guarded> {
-        let mut child = command.process_group(0).spawn()?;
-        match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+        let estate = Estate::this().map_err(|error| {
+            let parent = std::env::temp_dir();
+            let words = format!("making a folder in {}: {error}", parent.display());
+            io::Error::new(error.kind(), words)
+        })?;
+        let (mark, run) = estate.mark();
+        command.env(mark, run).process_group(0);
+        let begun = Instant::now();
+        let mut child = command.spawn()?;
+        let ended = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+        let ended = ended.map_err(io::Error::from);
+        match ended.and_then(|ended| estate.note(child.id(), escalation).map(|()| ended)) {
             Ok(ended) => Ok(Guarded {
                 child,
                 ended,
                 escalation: escalation.to_vec(),
                 status: None,
+                begun,
+                _estate: estate,
             }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    /// The moment right before it was started.
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// The child's process id, which is also its group's.

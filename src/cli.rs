@@ -23,6 +23,7 @@ mod run;
 mod runtime;
 mod services;
 mod stage;
+mod startup;
 mod verify;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -95,6 +96,7 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         }
         Command::Verify(args) => with_runtime(verify::verify(args)),
         Command::Oracle(args) => with_runtime(oracle::oracle(args)),
+        Command::Startup(args) => with_runtime(startup::startup(args)),
         Command::Services(args) => match args.command {
             ServicesCommand::Up(args) => with_runtime(services::up(args)),
             ServicesCommand::Check(args) => with_runtime(services::check(args)),

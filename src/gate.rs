@@ -50,7 +50,7 @@ pub enum Attempt {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// Measure another round.
-    Another(Progress),
+    Another(Box<Progress>),
     /// It is decided.
     Decided(Decision),
 }
@@ -146,11 +146,11 @@ fn progress(
     measured: usize,
     judged: Judged,
     unconfirmed: Option<Judged>,
-) -> Progress {
-    Progress {
+) -> Box<Progress> {
+    Box::new(Progress {
         attempt,
         number: measured + 1,
         judged,
         unconfirmed,
-    }
+    })
 }

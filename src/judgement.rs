@@ -84,16 +84,9 @@ impl Judge<'_> {
         }
         let phase = expression.phase().map(|name| self.phase(name));
         let phase = phase.transpose()?;
-        let not_measured = || "it was not measured".to_owned();
         let observed = match expression.metric() {
-            Metric::Memory(figure) => {
-                let figure = self.memory(*figure).ok_or_else(not_measured)?;
-                Some(figure.into())
-            }
-            Metric::CpuPer1k => {
-                let ns = self.record.cpu_per_1k_ns().ok_or_else(not_measured)?;
-                Some(Figure::Time(ns).into())
-            }
+            Metric::Memory(figure) => Some(self.memory(*figure)?.into()),
+            Metric::CpuPer1k => Some(self.cpu()?.into()),
             Metric::AchievedRate => {
                 let (rate, ns) = match phase {
                     Some(phase) => (phase.achieved_rate(), phase.duration_ns),
@@ -182,16 +175,40 @@ impl Judge<'_> {
         })
     }
 
-    fn memory(&self, figure: MemoryFigure) -> Option<Figure> {
+    /// A figure of the target's memory, or why there is none.
+    fn memory(&self, figure: MemoryFigure) -> Result<Figure, String> {
         let memory = &self.record.resources.memory;
-        let series = memory.working_set.as_ref().or(memory.rss.as_ref())?;
-        match figure {
-            MemoryFigure::Idle => series.idle_bytes.map(Figure::Size),
-            MemoryFigure::P95 => series.p95_bytes.map(Figure::Size),
-            MemoryFigure::Peak => series.peak_bytes.map(Figure::Size),
-            MemoryFigure::AfterIdle => series.after_idle_bytes.map(Figure::Size),
+        let series = memory.working_set.as_ref().or(memory.rss.as_ref());
+        let series = series.ok_or_else(|| unwatched("memory"))?;
+        let size = |bytes: Option<u64>| bytes.map(Figure::Size);
+        let found = match figure {
+            MemoryFigure::Idle => size(series.idle_bytes),
+            MemoryFigure::P95 => size(series.p95_bytes),
+            MemoryFigure::Peak => size(series.peak_bytes),
+            MemoryFigure::AfterIdle => size(series.after_idle_bytes),
             MemoryFigure::Slope => series.slope_bytes_per_s.map(Figure::Slope),
-        }
+        };
+        found.ok_or_else(|| {
+            match figure {
+                MemoryFigure::Idle => "no memory was read before the load",
+                MemoryFigure::AfterIdle => "no memory was read after the load",
+                _ if series.samples == 0 => "no memory was read in the measured phases",
+                MemoryFigure::Slope => "growth is told from ten seconds of readings on",
+                MemoryFigure::P95 | MemoryFigure::Peak => "it was not measured",
+            }
+            .to_owned()
+        })
+    }
+
+    /// The target's CPU time per 1,000 answered requests, or why there is none.
+    fn cpu(&self) -> Result<Figure, String> {
+        self.record
+            .cpu_per_1k_ns()
+            .map(Figure::Time)
+            .ok_or_else(|| match self.record.resources.cpu_ns {
+                Some(_) => "no request was answered".to_owned(),
+                None => unwatched("CPU time"),
+            })
     }
 
     /// The block of `every` nanoseconds that is nearest to breaking the expression, or breaks it most.
@@ -292,6 +309,11 @@ fn times(times: &Distribution, statistic: Statistic) -> Option<Observed> {
         figure: Figure::Time(ns),
         lower_bound,
     })
+}
+
+/// That nobody watched the target.
+fn unwatched(what: &str) -> String {
+    format!("the target's {what} was not read (--watch says whose to read)")
 }
 
 /// The share of those that failed; none of none.

@@ -9,10 +9,10 @@
 //!
 //! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`exchange`],
 //!   [`histogram`], [`windows`], [`threshold`] (what must hold), [`scenario`], [`target_spec`], [`schedule`], [`event`],
-//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`gate`], [`report`], [`script`],
-//!   [`verification`] (whether tailmark reports what is true).
+//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`gate`], [`startup`], [`report`],
+//!   [`script`], [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`docker`]
-//!   (which process a container is), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
+//!   (container engines), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
 //!   [`progress`], [`oracle`] (a server with a script); only [`session`] uses the others, and [`cli`] uses the session.
 
 pub mod archive;
@@ -42,6 +42,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod script;
 pub mod session;
+pub mod startup;
 pub mod stats;
 pub mod stores;
 pub mod target;

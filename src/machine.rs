@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use procfs::{Current, CurrentSI};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -126,6 +127,12 @@ pub fn utc_now() -> (String, String) {
         seconds.to_string(),
         seconds.strftime("%Y%m%dT%H%M%SZ").to_string(),
     )
+}
+
+/// A moment that is written as RFC 3339; none where it is not.
+#[must_use]
+pub fn moment(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
 }
 
 impl Pressure {

@@ -2,53 +2,65 @@
 //!
 //! A thread of its own reads the resident set some twenty times a second (27 µs per 100 MiB and process), and of a container
 //! the files of its control group; looks for new child processes once a second; and takes what is dear, the proportional set,
-//! only when told that the target is idle. The peak of a single process and that of a container are the kernel's, so that
+//! only when told that the target is idle. Of a container elsewhere, what its engine tells about once a second. The peak of a single process and that of a container are the kernel's, so that
 //! nothing between two readings is missed.
 
 mod cgroup;
 mod gauge;
 mod port;
 mod process;
+mod remote;
+mod sampler;
 mod series;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use self::cgroup::Group;
 pub use self::cgroup::PlaceError;
-use self::process::{Cpu, Tree};
+use self::process::Tree;
+use self::remote::Remote;
+use self::sampler::Sampler;
 use self::watch::Watch;
+use crate::docker;
 use crate::run_record::resources::Resources;
 
 /// The readings per second that may be asked for. A reading takes tens of microseconds, so 100 are still under 1 % of a core.
 pub const HZ: std::ops::RangeInclusive<u32> = 1..=100;
 
 /// What to watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them at a time, once a run"
+)]
 pub enum Subject {
     /// The process of this id and its descendants.
     Process(u32),
-    /// The container that the process of this id is in, as the process ids of this namespace go: its control group, and all
-    /// processes in that.
-    Cgroup(u32),
+    /// A container: its control group, and all processes in that; or what its engine tells, where they cannot be seen from here.
+    Container(docker::Running),
     /// Whoever listens on this TCP port of 127.0.0.1, `[::1]` or every address, with descendants.
     Port(u16),
 }
 
 /// A running watch. Dropping it ends its thread.
 #[derive(Debug)]
-pub struct Probe {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+pub struct Probe(Eye);
+
+/// Where the figures come from.
+#[derive(Debug)]
+enum Eye {
+    /// Files of this machine.
+    Here(Sampler),
+    /// The engine of a container that is elsewhere.
+    Elsewhere(Remote),
 }
 
 impl Probe {
-    /// Finds the subject, takes a first reading, and goes on reading `hz` times a second.
+    /// Finds the subject, takes a first reading, and goes on reading `hz` times a second; or, of a container elsewhere, as often
+    /// as its engine tells. Waits for that first reading.
     ///
     /// # Errors
     /// Fails where the subject is not there or not ours to see, or `hz` is outside [`HZ`].
@@ -56,12 +68,15 @@ impl Probe {
         if !HZ.contains(&hz) {
             return Err(ProbeError::Rate { hz });
         }
-        let (tree, group) = match subject {
-            Subject::Process(pid) => (tree_of(pid)?, None),
-            Subject::Cgroup(pid) => {
+        let (tree, group, nobody) = match subject {
+            Subject::Process(pid) => (tree_of(pid)?, None, ProbeError::NoProcess { pid }),
+            Subject::Container(container) => {
+                let Some(pid) = container.process() else {
+                    return Remote::watch(&container).map(|remote| Probe(Eye::Elsewhere(remote)));
+                };
                 let tree = tree_of(pid)?;
                 let group = Group::of(pid).map_err(ProbeError::NoContainer)?;
-                (tree, Some(group))
+                (tree, Some(group), ProbeError::NoProcess { pid })
             }
             Subject::Port(port) => {
                 let tree = Tree::of(port::listeners(port)?);
@@ -69,79 +84,59 @@ impl Probe {
                     what: format!("the process on port {port}"),
                     source,
                 })?;
-                (tree, None)
+                (tree, None, ProbeError::NobodyListens { port })
             }
         };
         let mut watch = Watch::over(tree, group, hz);
         if !watch.read() {
-            return Err(match subject {
-                Subject::Process(pid) | Subject::Cgroup(pid) => ProbeError::NoProcess { pid },
-                Subject::Port(port) => ProbeError::NobodyListens { port },
-            });
+            return Err(nobody);
         }
-        let shared = Arc::new(Shared {
-            watch: Mutex::new(watch),
-            finished: Condvar::new(),
-        });
-        let sampled = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("probe".to_owned())
-            .spawn(move || sampled.sample(Duration::from_secs(1) / hz))
-            .map_err(ProbeError::Thread)?;
-        Ok(Probe {
-            shared,
-            thread: Some(thread),
-        })
+        Sampler::start(watch, hz).map(|sampler| Probe(Eye::Here(sampler)))
     }
 
     /// Takes the idle figures: the median of the last second of readings, or of as many as there are, and the proportional set.
     /// Call it when the target is ready and before any connection is opened to it.
     pub fn idle(&self) {
-        self.shared.lock().note_idle();
+        match &self.0 {
+            Eye::Here(sampler) => sampler.idle(),
+            Eye::Elsewhere(remote) => remote.idle(),
+        }
     }
 
     /// Starts a measured span: from here on readings count for p50, p95, peak and CPU.
     pub fn measure_from(&self) {
-        self.shared.lock().measure_from();
+        match &self.0 {
+            Eye::Here(sampler) => sampler.measure_from(),
+            Eye::Elsewhere(remote) => remote.measure_from(),
+        }
     }
 
     /// Ends the measured span. Several spans add up.
     pub fn measure_to(&self) {
-        self.shared.lock().measure_to();
-    }
-
-    /// The newest resident set in bytes, and CPU time since the processes began in ns, at most a second old; for a live view.
-    /// `None` when no process lives.
-    #[must_use]
-    pub fn latest(&self) -> (Option<u64>, Option<u64>) {
-        let watch = self.shared.lock();
-        (watch.rss.latest, watch.cpu.as_ref().map(Cpu::total_ns))
-    }
-
-    /// Takes the figures after load (as [`Probe::idle`]; leave the target at rest for a second before) and ends the watch. A
-    /// target that died on the way is reported as far as it was seen.
-    #[must_use]
-    pub fn finish(mut self) -> Resources {
-        self.end();
-        let mut watch = self.shared.lock();
-        watch.measure_to();
-        watch.note_after();
-        watch.resources()
-    }
-
-    fn end(&mut self) {
-        self.shared.lock().finished = true;
-        self.shared.finished.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // The thread only reads files; if it panicked all the same, what it had seen is still in `shared`.
-            let _ = thread.join();
+        match &self.0 {
+            Eye::Here(sampler) => sampler.measure_to(),
+            Eye::Elsewhere(remote) => remote.measure_to(),
         }
     }
-}
 
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.end();
+    /// The newest resident set, or working set of a container elsewhere, in bytes, and CPU time since the processes began in ns,
+    /// at most a second old; for a live view. `None` when no process lives.
+    #[must_use]
+    pub fn latest(&self) -> (Option<u64>, Option<u64>) {
+        match &self.0 {
+            Eye::Here(sampler) => sampler.latest(),
+            Eye::Elsewhere(remote) => remote.latest(),
+        }
+    }
+
+    /// Takes the figures after load (as [`Probe::idle`]; leave the target at rest for a second before) and ends the watch; of a
+    /// container elsewhere it waits for one more reading. A target that died on the way is reported as far as it was seen.
+    #[must_use]
+    pub fn finish(self) -> Resources {
+        match self.0 {
+            Eye::Here(sampler) => sampler.finish(),
+            Eye::Elsewhere(remote) => remote.finish(),
+        }
     }
 }
 
@@ -171,6 +166,14 @@ pub enum ProbeError {
         /// The owner of the socket.
         uid: u32,
     },
+    /// A container elsewhere, of which nothing is heard.
+    #[error("the engine of container `{container}` does not tell what that uses: {why}")]
+    Untold {
+        /// Its name.
+        container: String,
+        /// What was told instead.
+        why: String,
+    },
     /// No container, or one that cannot be looked into.
     #[error("cannot watch a container")]
     NoContainer(#[source] PlaceError),
@@ -192,36 +195,6 @@ pub enum ProbeError {
     /// The sampling thread could not be started.
     #[error("cannot start the thread that watches the target")]
     Thread(#[source] io::Error),
-}
-
-#[derive(Debug)]
-struct Shared {
-    watch: Mutex<Watch>,
-    finished: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads at absolute moments, so that a late reading does not delay the next; those missed altogether are left out.
-    fn sample(&self, period: Duration) {
-        let mut watch = self.lock();
-        let mut due = watch.began + period;
-        while !watch.finished {
-            let now = Instant::now();
-            if now < due {
-                let waited = self.finished.wait_timeout(watch, due - now);
-                watch = waited.unwrap_or_else(PoisonError::into_inner).0;
-                continue;
-            }
-            watch.read();
-            while due <= now {
-                due += period;
-            }
-        }
-    }
 }
 
 fn tree_of(pid: u32) -> Result<Tree, ProbeError> {

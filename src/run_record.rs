@@ -120,6 +120,8 @@ pub struct ContainerIdentity {
     pub image_digest: Option<String>,
     /// The size of its layers.
     pub image_bytes: Option<u64>,
+    /// When it was made, as RFC 3339, where it says so.
+    pub image_created: Option<String>,
     /// `host`: this machine's network; `own`: a namespace of its own, reached at its address there.
     pub network: String,
     /// What it was allowed to use.

@@ -1,9 +1,9 @@
 //! From a plan to a record: starts what a measurement needs, measures, and leaves nothing behind.
 //!
 //! The only module of the rim that uses all the others. [`Stage`] stands for a whole command: the stores, seeded once.
-//! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several; [`verify::verify`]
-//! measures a target that is known. Before all that, [`runtime::choose`] says whether targets run as processes or in
-//! containers.
+//! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several, [`gate::gate`] until it is decided;
+//! [`startup::startup`] launches them without load; [`verify::verify`] measures a target that is known. Before all that,
+//! [`runtime::choose`] says whether targets run as processes or in containers, and [`watching`] whose memory and CPU are read.
 
 pub mod calls;
 pub mod debug;
@@ -12,13 +12,17 @@ pub mod rounds;
 pub mod run;
 pub mod runtime;
 pub mod shutdown;
+pub mod startup;
 pub mod up;
 pub mod verify;
+pub mod watching;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveError;
+pub use crate::child::Scratch;
+use crate::child::{self, Swept};
 use crate::compare::CompareError;
 use crate::event::Event;
 pub use crate::load::{LoadError, Pem, Tls, TlsError, TlsOptions};
@@ -26,6 +30,7 @@ use crate::machine::{self, Confined};
 use crate::placement::{CpuList, Parts, Pin, PinError, Placement};
 use crate::probe::ProbeError;
 use crate::scenario::{SelectError, Unfilled};
+use crate::startup::StartupError;
 pub use crate::stores::Durability;
 use crate::stores::{Lease, Options, Stores, StoresError};
 use crate::target::TargetError;
@@ -35,6 +40,7 @@ use calls::NotAsExpected;
 use runtime::RuntimeError;
 use shutdown::{Interrupted, Shutdown};
 use verify::VerifyError;
+use watching::WatchError;
 
 /// Told of what happens.
 pub type Watcher<'a> = &'a mut dyn FnMut(Event<'_>);
@@ -92,6 +98,28 @@ pub async fn build(target: &TargetSpec) -> Result<(), SessionError> {
     Ok(crate::target::run_build(target).await?)
 }
 
+/// Clears away what killed tailmarks of this user have left behind on this machine: processes and temporary folders. (Containers are
+/// looked for where containers are used.) What there is to say about it.
+pub async fn clear_away() -> Option<String> {
+    let swept = tokio::task::spawn_blocking(child::sweep).await;
+    match swept.map_err(io::Error::other).flatten() {
+        Ok(Swept { folders: 0, .. }) => None,
+        Ok(Swept { processes, .. }) => {
+            let what = match processes {
+                0 => "files".to_owned(),
+                1 => "a process and its files".to_owned(),
+                several => format!("{several} processes and their files"),
+            };
+            Some(format!(
+                "cleared away {what} that a killed tailmark had left behind"
+            ))
+        }
+        Err(error) => Some(format!(
+            "what a killed tailmark has left behind cannot be cleared away: {error}"
+        )),
+    }
+}
+
 /// What decides whether two targets can have their databases from one template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seeding {
@@ -118,6 +146,9 @@ pub enum SessionError {
     /// Watching the target.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// Watching what was named.
+    #[error(transparent)]
+    Watch(Box<WatchError>),
     /// CPUs that are not there.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -139,6 +170,9 @@ pub enum SessionError {
     /// Two arms cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// Start-ups cannot be compared.
+    #[error(transparent)]
+    Startup(#[from] StartupError),
     /// What a scenario was given cannot stand where it should.
     #[error("the scenario cannot be replayed: {0}")]
     Unfilled(#[from] Unfilled),
@@ -148,6 +182,12 @@ pub enum SessionError {
     /// The oracle that tailmark is held against.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+}
+
+impl From<WatchError> for SessionError {
+    fn from(error: WatchError) -> Self {
+        Self::Watch(Box::new(error))
+    }
 }
 
 impl Stage {

@@ -16,7 +16,7 @@ mod spread;
 mod trend;
 mod walsh;
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
 
 pub use paired::{Change, Direction, log_ratio};
 pub use rounds_needed::{Projection, pair_sd};
@@ -48,6 +48,17 @@ pub fn fewest_per_round(quantile: Quantile) -> u64 {
     const BEYOND: f64 = 20.0;
     // Quantiles are whole millionths: rounding undoes what the subtraction does to the last digit.
     (BEYOND / (1.0 - quantile.fraction())).round() as u64
+}
+
+/// The exact upper limit of a share, of which `part` of `whole` independent trials are a sample, at a one-sided `confidence`:
+/// C. J. Clopper, E. S. Pearson: "The use of confidence or fiducial limits", Biometrika 26 (1934).
+#[must_use]
+pub fn share_at_most(part: u64, whole: u64, confidence: f64) -> f64 {
+    if part >= whole {
+        return 1.0;
+    }
+    let beta = Beta::new(part as f64 + 1.0, (whole - part) as f64);
+    beta.map_or(1.0, |beta| beta.inverse_cdf(confidence))
 }
 
 /// A quantile of Student's t with `freedom` > 0 degrees of freedom, which need not be whole.

@@ -2,7 +2,8 @@
 //!
 //! A target gets a [`Lease`]: a database of its own, made from the seeded template, and an empty Redis database, so that
 //! no launch sees what another wrote. The servers are given by URL, or started from this machine's own binaries in
-//! one temporary folder; when [`Stores`] stops, by [`Stores::stop`] or by being dropped, no process and no file is left.
+//! one temporary folder; when [`Stores`] stops, by [`Stores::stop`] or by being dropped, no process and no file is left. What
+//! a process leaves behind that is killed, the next start of tailmark clears away.
 //!
 //! **Access.** The private servers listen on 127.0.0.1 alone, on free ports, and ask for a random password (PostgreSQL by
 //! SCRAM, Redis by `requirepass`). Any account of a shared machine reaches the loopback device, and a superuser of
@@ -19,18 +20,15 @@ mod server;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
 
 use self::binaries::Account;
 pub use self::given::Given;
 pub use self::outage::Server;
 use self::postgres::Postgres;
 use self::redis::Redis;
+use crate::child::Scratch;
 
 /// What to start, and from where.
 #[derive(Debug, Clone)]
@@ -80,7 +78,7 @@ pub struct Stores {
     // Dropped in this order: the servers end before their folder goes.
     postgres: Option<Postgres>,
     redis: Option<Redis>,
-    folder: TempDir,
+    folder: Scratch,
     settings: BTreeMap<String, String>,
 }
 
@@ -379,13 +377,11 @@ fn account(options: &Options) -> Result<Option<Account>, StoresError> {
 }
 
 /// A folder that only we, or the servers' account, can look into.
-fn private_folder(account: Option<Account>) -> Result<TempDir, StoresError> {
+fn private_folder(account: Option<Account>) -> Result<Scratch, StoresError> {
     let parent = std::env::temp_dir();
-    let folder = tempfile::Builder::new()
-        .prefix("tailmark-stores-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()
-        .map_err(|source| StoresError::files("make a folder in", &parent, source))?;
+    let folder = Scratch::new("stores");
+    let folder =
+        folder.map_err(|source| StoresError::files("make a folder in", &parent, source))?;
     if let Some(account) = account {
         account
             .own(folder.path())

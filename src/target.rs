@@ -3,31 +3,36 @@
 mod command;
 mod companions;
 mod container;
+mod error;
+mod exit;
 mod identity;
+mod lookout;
+mod start;
 #[cfg(test)]
 mod tests;
 mod tools;
 mod url;
 mod wire;
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::task::Poll;
 use std::time::Duration;
 
 use self::command::Process;
 pub use self::companions::Companions;
 use self::container::Container;
-pub use self::container::{Engine, NoEngine};
+pub use self::container::images::ImageHere;
+pub use self::container::{images, sweep};
+pub use self::error::{Log, TargetError};
+pub use self::exit::{Exit, ExitCause, OutOfMemory};
+pub use self::start::{Start, Took};
 pub use self::tools::{run_build, run_seed};
+use crate::docker;
 use crate::run_record::{Audit, TargetIdentity};
-use crate::target_spec::{
-    CommandLine, ConnectTo, Image, MemoryLimit, TargetKind, TargetSpec, TargetUrl,
-};
+use crate::target_spec::{CommandLine, ConnectTo, Image, TargetKind, TargetSpec, TargetUrl};
 
 /// What one launch adds to a target's description.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ pub struct Target {
 /// What was launched.
 #[derive(Debug)]
 enum Running {
-    Process(Process),
+    Process(Box<Process>),
     Container(Box<Container>),
 }
 
@@ -71,10 +76,33 @@ impl Target {
     /// # Errors
     /// Fails where it does not start, ends early or is not ready in time, with the last lines of its log.
     pub async fn launch(spec: &TargetSpec, launch: Launch<'_>) -> Result<Target, TargetError> {
+        Target::launch_watched(spec, launch, false).await
+    }
+
+    /// As [`Target::launch`], with its [`start`](Target::start) watched by threads that look some thousand times a second.
+    ///
+    /// # Errors
+    /// As [`Target::launch`].
+    pub async fn launch_closely(
+        spec: &TargetSpec,
+        launch: Launch<'_>,
+    ) -> Result<Target, TargetError> {
+        Target::launch_watched(spec, launch, true).await
+    }
+
+    async fn launch_watched(
+        spec: &TargetSpec,
+        launch: Launch<'_>,
+        closely: bool,
+    ) -> Result<Target, TargetError> {
         match &spec.kind {
             TargetKind::Url(url) => Target::reach(spec, url, launch.connect_to).await,
-            TargetKind::Command(command) => Target::launch_process(spec, command, launch).await,
-            TargetKind::Image(image) => Target::launch_container(spec, image, launch).await,
+            TargetKind::Command(command) => {
+                Target::launch_process(spec, command, launch, closely).await
+            }
+            TargetKind::Image(image) => {
+                Target::launch_container(spec, image, launch, closely).await
+            }
         }
     }
 
@@ -82,11 +110,12 @@ impl Target {
         spec: &TargetSpec,
         command: &CommandLine,
         mut launch: Launch<'_>,
+        closely: bool,
     ) -> Result<Target, TargetError> {
         launch.env.extend(launch.beside.env());
         let revision = identity::revision(&spec.folder).await;
         let settings = tools::settings(spec, &launch.env, launch.log).await?;
-        let process = command::launch(spec, command, &launch).await?;
+        let process = command::launch(spec, command, &launch, closely).await?;
         let address = process.address();
         let program = identity::program(process.pid()).await;
         let identity = TargetIdentity {
@@ -98,25 +127,31 @@ impl Target {
             settings,
             ..TargetIdentity::default()
         };
-        Target::launched(spec, launch, Running::Process(process), address, identity)
+        let running = Running::Process(Box::new(process));
+        Target::launched(spec, launch, running, address, identity)
     }
 
     async fn launch_container(
         spec: &TargetSpec,
         image: &Image,
         mut launch: Launch<'_>,
+        closely: bool,
     ) -> Result<Target, TargetError> {
         launch.env.extend(launch.beside.env());
         let settings = tools::settings(spec, &launch.env, launch.log).await?;
-        let launched = container::launch(spec, image, &launch).await?;
+        let launched = container::launch(spec, image, &launch, closely).await?;
         let container = launched.container;
         let address = container.address();
         // As far as this user may look into the container.
-        let program = identity::program(container.pid()).await;
+        let pid = container.running().and_then(docker::Running::process);
+        let program = match pid {
+            Some(pid) => identity::program(pid).await,
+            None => identity::Program::default(),
+        };
         let identity = TargetIdentity {
             kind: "image".to_owned(),
             command: Some(container.command().to_vec()),
-            process: Some((container.pid(), program.name)),
+            process: pid.map(|pid| (pid, program.name)),
             executable: program.sha256,
             revision: launched.revision,
             settings,
@@ -193,19 +228,23 @@ impl Target {
         &self.url
     }
 
-    /// The process that was started, or the main process of the container, as this machine sees it; `None` for a URL.
+    /// The process that was started, or the main process of the container, as this machine numbers it; `None` for a URL, and
+    /// where a container's processes cannot be seen from here.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.running.as_ref().map(|running| match running {
-            Running::Process(process) => process.pid(),
-            Running::Container(container) => container.pid(),
-        })
+        match self.running.as_ref()? {
+            Running::Process(process) => Some(process.pid()),
+            Running::Container(container) => container.running()?.process(),
+        }
     }
 
-    /// Whether tailmark runs it in a container.
+    /// The container that was started.
     #[must_use]
-    pub const fn is_container(&self) -> bool {
-        matches!(self.running, Some(Running::Container(_)))
+    pub fn container(&self) -> Option<&docker::Running> {
+        match self.running.as_ref()? {
+            Running::Process(_) => None,
+            Running::Container(container) => container.running(),
+        }
     }
 
     /// From exec to ready, and of a container from the request to start it; `None` for a URL. The pauses between attempts
@@ -215,6 +254,15 @@ impl Target {
         self.running.as_ref().map(|running| match running {
             Running::Process(process) => process.startup(),
             Running::Container(container) => container.startup(),
+        })
+    }
+
+    /// The moments of its start, where it was [launched closely](Target::launch_closely).
+    #[must_use]
+    pub fn start(&self) -> Option<Start> {
+        self.running.as_ref().and_then(|running| match running {
+            Running::Process(process) => process.start(),
+            Running::Container(container) => container.start_seen(),
         })
     }
 
@@ -307,7 +355,7 @@ impl Target {
     /// not what was meant to be.
     pub async fn stop(self) -> Result<Option<Exit>, TargetError> {
         let exit = match self.running {
-            Some(Running::Process(process)) => stop(self.spec.name, process).await,
+            Some(Running::Process(process)) => stop(self.spec.name, *process).await,
             Some(Running::Container(container)) => container.stop(&self.spec.name).await,
             None => return Ok(None),
         };
@@ -334,258 +382,4 @@ async fn stop(name: String, process: Process) -> Result<Exit, TargetError> {
     let stopped = tokio::task::spawn_blocking(move || process.stop()).await;
     let exit = stopped.map_err(io::Error::other).flatten();
     exit.map_err(|source| TargetError::Stop { name, source })
-}
-
-/// How a launched target ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exit {
-    /// What ended it.
-    pub cause: ExitCause,
-    /// What its parent was told.
-    pub status: ExitStatus,
-    /// How long it lived after it was ready, if it ended by itself; else how long it took to follow its signal.
-    pub after: Duration,
-    /// The kernel killed it, or a process of its container, for want of memory.
-    pub out_of_memory: Option<OutOfMemory>,
-}
-
-/// A container needed more memory than it had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutOfMemory {
-    /// What it had; `None` where the machine itself had no more.
-    pub limit: Option<MemoryLimit>,
-}
-
-impl fmt::Display for OutOfMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the kernel killed it, for it needed more memory than ")?;
-        match self.limit {
-            Some(limit) => write!(f, "its limit of {limit}"),
-            None => f.write_str("there was"),
-        }
-    }
-}
-
-/// What ended a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCause {
-    /// It followed its signal.
-    Stopped,
-    /// It did not, in its time.
-    Killed,
-    /// Nobody: it had ended before it was asked to.
-    ByItself,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (status, after) = (self.status, in_words(self.after));
-        match self.cause {
-            ExitCause::Stopped => write!(f, "stopped within {after} ({status})"),
-            ExitCause::Killed => write!(f, "killed, since it had not stopped within {after}"),
-            ExitCause::ByItself => {
-                write!(f, "ended by itself {after} after it was ready ({status})")
-            }
-        }?;
-        match self.out_of_memory {
-            Some(cause) => write!(f, ": {cause}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What went wrong with a target.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// Its surroundings could not be prepared.
-    #[error("{name}: {problem}")]
-    Setup {
-        /// The target.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A command of the target could not be started.
-    #[error("{name}: cannot start `{command}` in {}", folder.display())]
-    Start {
-        /// The target.
-        name: String,
-        /// The command.
-        command: String,
-        /// Where it would have run.
-        folder: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// It lived, but was not ready in time.
-    #[error("{name} was not ready within {}: {failure}", in_words(*within))]
-    NotReady {
-        /// The target.
-        name: String,
-        /// The time it had.
-        within: Duration,
-        /// How the last attempt failed.
-        failure: String,
-        /// Its output.
-        log: Log,
-    },
-    /// It ended before it was ready.
-    #[error("{name} ended before it was ready ({status})")]
-    EndedEarly {
-        /// The target.
-        name: String,
-        /// How.
-        status: ExitStatus,
-        /// Its output.
-        log: Log,
-    },
-    /// It, or what runs beside it, was ready, and has ended by itself.
-    #[error("{name} ended by itself ({status})")]
-    Gone {
-        /// The target.
-        name: String,
-        /// How.
-        status: ExitStatus,
-        /// Its output.
-        log: Log,
-    },
-    /// The kernel killed it for want of memory.
-    #[error("{name} ran out of memory: {cause}")]
-    OutOfMemory {
-        /// The target.
-        name: String,
-        /// What it had.
-        cause: OutOfMemory,
-        /// Its output.
-        log: Log,
-    },
-    /// No engine for its container.
-    #[error("{name} is a container, and {source}")]
-    NoEngine {
-        /// The target.
-        name: String,
-        /// Where one was looked for.
-        source: NoEngine,
-    },
-    /// Its image is not on this machine.
-    #[error("{name}: there is no image `{image}` on this machine")]
-    NoImage {
-        /// The target.
-        name: String,
-        /// What the image is called.
-        image: String,
-    },
-    /// The engine refused, or failed.
-    #[error("{name}: the container engine cannot {doing}: {failure}")]
-    Engine {
-        /// The target.
-        name: String,
-        /// What it was asked to do.
-        doing: &'static str,
-        /// What it said.
-        failure: String,
-    },
-    /// A URL that does not accept connections.
-    #[error("cannot reach {name} at {url}: {failure}")]
-    Unreachable {
-        /// The target.
-        name: String,
-        /// Its URL.
-        url: String,
-        /// How the last attempt failed.
-        failure: String,
-    },
-    /// A build, seed or audit command failed.
-    #[error("{name}: {what} `{command}` failed: {failure}")]
-    Tool {
-        /// The target.
-        name: String,
-        /// `build`, `seed`, `audit` or `describe`.
-        what: &'static str,
-        /// The command.
-        command: String,
-        /// How it failed.
-        failure: String,
-        /// Its output, where it was kept.
-        log: Option<Box<Log>>,
-    },
-    /// It could not be stopped.
-    #[error("cannot stop {name}")]
-    Stop {
-        /// The target.
-        name: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl TargetError {
-    /// The next step, where there is one.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            TargetError::NotReady { log, .. }
-            | TargetError::EndedEarly { log, .. }
-            | TargetError::Gone { log, .. } => Some(log.to_string()),
-            TargetError::OutOfMemory { log, .. } => {
-                Some(format!("give it more by --memory or `limits`; {log}"))
-            }
-            TargetError::NoEngine { .. } => Some(NoEngine::HINT.to_owned()),
-            TargetError::NoImage { .. } => {
-                Some("build it, or add --pull to get it from its registry".to_owned())
-            }
-            TargetError::Tool { log, .. } => log.as_ref().map(ToString::to_string),
-            TargetError::Unreachable { .. } => {
-                Some("start the service first, or check host and port".to_owned())
-            }
-            TargetError::Setup { .. }
-            | TargetError::Start { .. }
-            | TargetError::Engine { .. }
-            | TargetError::Stop { .. } => None,
-        }
-    }
-}
-
-/// `12 ms`, `1.5 s`, `30 s`.
-fn in_words(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{} ms", duration.as_millis())
-    } else {
-        format!("{} s", (duration.as_secs_f64() * 10.0).round() / 10.0)
-    }
-}
-
-/// The end of a command's output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// The file.
-    pub path: PathBuf,
-    /// Its last lines.
-    pub lines: Vec<String>,
-}
-
-impl Log {
-    /// How many lines an error quotes: a stack trace's first words, or a usage message.
-    const LINES: usize = 10;
-
-    fn end_of(path: &Path) -> Log {
-        Log {
-            path: path.to_owned(),
-            lines: crate::child::last_lines(path, Log::LINES),
-        }
-    }
-}
-
-impl fmt::Display for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.lines.is_empty() {
-            return write!(f, "it wrote nothing ({})", self.path.display());
-        }
-        write!(f, "its last lines ({}):", self.path.display())?;
-        self.lines
-            .iter()
-            .try_for_each(|line| write!(f, "\n  {line}"))
-    }
 }

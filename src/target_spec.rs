@@ -6,6 +6,7 @@ mod connect_to;
 mod image;
 mod read;
 mod url;
+mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use argument::TargetError;
 pub use connect_to::{ConnectTo, ConnectToError};
 pub use image::{Cpus, Image, ImageError, LimitError, Limits, MemoryLimit};
 pub use url::{TargetUrl, UrlError};
+pub use watch::{Watch, WatchError};
 
 /// A targets file: its targets, in order.
 #[derive(Debug, Clone)]
@@ -64,6 +66,19 @@ impl TargetsFile {
         self.targets.iter().find(|target| target.name == name)
     }
 
+    /// The first target of each service that tailmark starts, in the order of the file: targets that differ in nothing but
+    /// their names and `env` are one service, set in several ways.
+    #[must_use]
+    pub fn services(&self) -> Vec<&TargetSpec> {
+        let mut services: Vec<&TargetSpec> = Vec::new();
+        for target in self.targets.iter().filter(|target| target.is_started()) {
+            if !services.iter().any(|other| target.is_service_of(other)) {
+                services.push(target);
+            }
+        }
+        services
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().map(|target| target.name.as_str())
     }
@@ -100,6 +115,8 @@ pub struct TargetSpec {
     pub env: Vec<(String, String)>,
     /// What runs beside each launch of it.
     pub beside: Vec<Companion>,
+    /// Whose memory and CPU are read, where that is said.
+    pub watch: Option<Watch>,
 }
 
 /// A process that a target needs, and that is not measured: an upstream, say.
@@ -201,6 +218,17 @@ impl TargetSpec {
     #[must_use]
     pub fn is_started(&self) -> bool {
         !matches!(self.kind, TargetKind::Url(_))
+    }
+
+    /// Whether it is the service that `other` is, by another name and set in another way.
+    #[must_use]
+    pub fn is_service_of(&self, other: &Self) -> bool {
+        let alike = Self {
+            name: self.name.clone(),
+            env: self.env.clone(),
+            ..other.clone()
+        };
+        *self == alike
     }
 }
 

@@ -241,16 +241,20 @@ fn walks_full(measured: &impl Measured) -> Option<Note> {
 }
 
 fn disturbed(measured: &impl Measured) -> Vec<String> {
-    let steal = measured
-        .steal()
-        .filter(|&steal| steal > STEAL)
-        .map(|steal| {
-            format!(
-                "the hypervisor took {:.1} % of the CPU time for others (steal)",
-                steal * 100.0
-            )
-        });
-    let throttled = measured.throttled_ns().filter(|&ns| ns > 0).map(|ns| {
+    taken_away(measured.steal(), measured.throttled_ns())
+}
+
+/// How the machine was taken away while something was measured, in words; nothing where it was not. `steal`: the share of CPU
+/// time that the hypervisor took, 0 to 1; `throttled_ns`: for how long tailmark's own control group was throttled.
+#[must_use]
+pub fn taken_away(steal: Option<f64>, throttled_ns: Option<u64>) -> Vec<String> {
+    let steal = steal.filter(|&steal| steal > STEAL).map(|steal| {
+        format!(
+            "the hypervisor took {:.1} % of the CPU time for others (steal)",
+            steal * 100.0
+        )
+    });
+    let throttled = throttled_ns.filter(|&ns| ns > 0).map(|ns| {
         format!(
             "tailmark's own control group was throttled for {} (raise its CPU limit)",
             ms(ns)

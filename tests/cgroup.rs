@@ -8,8 +8,9 @@
 
 mod support;
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,9 +18,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use support::Tool;
 use support::scripted::{Reply, Scripted};
-use tailmark::docker;
+use tailmark::docker::{self, Running};
 use tailmark::probe::{Probe, Subject};
 use tailmark::run_record::resources::Resources;
 
@@ -102,6 +105,11 @@ struct Hungry {
 impl Hungry {
     /// Started with further `flags` of `docker run`; `None`, with the reason printed, where that cannot be.
     fn start(flags: &[&str]) -> Option<Hungry> {
+        Hungry::kept(&[flags, &["--rm"]].concat())
+    }
+
+    /// One of which the daemon still knows when it has ended.
+    fn kept(flags: &[&str]) -> Option<Hungry> {
         match Hungry::try_start(flags) {
             Ok(hungry) => Some(hungry),
             Err(reason) => {
@@ -117,7 +125,7 @@ impl Hungry {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("tailmark-test-cgroup-{}-{number}", std::process::id());
         let mut client = Command::new("docker")
-            .args(["run", "--interactive", "--rm", "--network=none"])
+            .args(["run", "--interactive", "--network=none"])
             .args(["--label=tailmark.test=cgroup", "--name", &name])
             .args(flags)
             .arg(&image.name)
@@ -137,27 +145,33 @@ impl Hungry {
         };
         hungry.tell("free");
         // A daemon may be reached by its socket and yet run its containers where they cannot be seen from here.
-        let id =
-            succeed(Command::new("docker").args(["inspect", "--format", "{{.Id}}", &hungry.name]))?;
-        let pid = hungry.pid();
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        if !groups.contains(&id) {
-            return Err(format!("process {pid} here is not that of container {id}"));
+        if hungry.running().process().is_none() {
+            return Err("the daemon's containers cannot be seen from here".to_owned());
         }
         Ok(hungry)
     }
 
-    fn pid(&self) -> u32 {
-        docker::main_process(&self.name).unwrap()
+    /// The container as tailmark sees it.
+    fn running(&self) -> Running {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(docker::running(&self.name)).unwrap()
     }
 
     fn watch(&self, hz: u32) -> Probe {
-        Probe::watch(Subject::Cgroup(self.pid()), hz).unwrap()
+        Probe::watch(Subject::Container(self.running()), hz).unwrap()
+    }
+
+    /// Has `command` begun, and does not wait for it.
+    fn begin(&mut self, command: &str) {
+        writeln!(self.commands, "{command}").unwrap();
     }
 
     /// Has `command` carried out, and returns the answer when it is done.
     fn tell(&mut self, command: &str) -> String {
-        writeln!(self.commands, "{command}").unwrap();
+        self.begin(command);
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         assert!(line.starts_with("done"), "{command}: {line}");
@@ -288,7 +302,7 @@ fn the_working_set_is_within_two_percent_of_docker_stats() {
             "{}",
             working_set.source
         );
-        assert_eq!((working_set.hz, working_set.processes), (100.0, 1));
+        assert_eq!((working_set.hz, working_set.processes), (100.0, Some(1)));
         let container = resources.container.as_ref().unwrap();
         assert_eq!(container.tasks_peak, Some(1));
         assert_eq!(container.oom_kills, Some(0));
@@ -459,6 +473,162 @@ fn a_run_reads_the_container_that_it_is_told_to_watch() {
     );
 }
 
+/// A run that watches the container, while `server` is asked; `environment` is added to its own.
+fn watching(
+    tool: &Tool,
+    server: &Scripted,
+    hungry: &Hungry,
+    lasts: &str,
+    environment: &[(&str, &str)],
+) -> Command {
+    let watched = format!("container:{}", hungry.name);
+    let url = server.url();
+    let words = [
+        "run", &url, "-r", "50", "-d", lasts, "--watch", &watched, "--json",
+    ];
+    let mut command = tool.command(&words);
+    command.envs(environment.iter().copied());
+    command
+}
+
+#[test]
+fn a_container_whose_only_process_is_killed_for_memory_is_said_to_be() {
+    let Some(mut hungry) = Hungry::kept(&["--memory=48m", "--memory-swap=48m"]) else {
+        return;
+    };
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    let run = watching(&tool, &server, &hungry, "2s", &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while server.connections() == 0 {
+        assert!(Instant::now() < deadline, "nothing is sent");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    hungry.begin(&format!("allocate {}", 96 * MIB));
+    let record = support::Ran::from(run.wait_with_output().unwrap()).json(0);
+    let container = &record["resources"]["container"];
+    assert_eq!(container["oom_kills"], 1, "{container}");
+    assert_eq!(container["memory_limit_bytes"], 48 * MIB);
+    let text = tool.run(&["report", tool.latest().to_str().unwrap()]).out;
+    let said = "OOM KILL   the kernel killed a process of the container for want of memory: its limit is 48.0 MiB";
+    assert!(text.contains(said), "{text}");
+}
+
+/// The daemon at a port, as another machine's is reached: what comes there is passed on to its socket.
+fn at_a_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = host
+        .strip_prefix("unix://")
+        .unwrap_or("/var/run/docker.sock")
+        .to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let daemon = UnixStream::connect(&socket).unwrap();
+            let (mut asks, mut hears) = (client.try_clone().unwrap(), client);
+            let (mut takes, mut tells) = (daemon.try_clone().unwrap(), daemon);
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut asks, &mut takes);
+                let _ = takes.shutdown(Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut tells, &mut hears);
+                let _ = hears.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    format!("tcp://127.0.0.1:{port}")
+}
+
+/// What a record says of a container with 64 MiB and a tenth of a CPU that is always busy, watched for 5 s from afar.
+fn assert_coarse(record: &Value, hungry: &Hungry) {
+    let resources = &record["resources"];
+    let memory = &resources["memory"]["working_set"];
+    let source = memory["source"].as_str().unwrap();
+    assert!(source.starts_with("docker-stats, coarse: "), "{source}");
+    assert!(source.ends_with("peak as sampled"), "{source}");
+    let hz = memory["hz"].as_f64().unwrap();
+    // Docker reads once a second; a busy machine is late.
+    assert!(hz > 0.1 && hz < 1.5, "{hz}");
+    for figure in ["idle_bytes", "p50_bytes", "peak_bytes", "after_idle_bytes"] {
+        let bytes = memory[figure]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{memory}"));
+        assert_within_two_percent(figure, bytes, hungry.stats_once());
+        assert!(bytes >= 64 * MIB, "{figure}: {bytes}");
+    }
+    assert!(resources["memory"]["rss"].is_null());
+    let cpu = resources["cpu"]["ns"].as_u64().unwrap();
+    assert!(cpu > 200_000_000 && cpu < 1_000_000_000, "{cpu}");
+    let container = &resources["container"];
+    assert_eq!(container["source"], "docker-stats");
+    assert_eq!(container["hz"], hz);
+    assert_eq!(container["memory_limit_bytes"], 256 * MIB);
+    assert_eq!(container["cpu_limit"], 0.1);
+    assert_eq!(container["tasks_peak"], 1);
+    assert!(
+        container["throttled_ns"].as_u64().unwrap() > 0,
+        "{container}"
+    );
+}
+
+/// A container with 64 MiB and a tenth of a CPU, which it keeps busy.
+fn busy() -> Option<Hungry> {
+    let mut hungry = Hungry::start(&["--memory=256m", "--cpus=0.1"])?;
+    hungry.tell(&format!("allocate {}", 64 * MIB));
+    hungry.begin("spin 600000");
+    Some(hungry)
+}
+
+#[test]
+fn a_container_of_a_daemon_elsewhere_is_watched_by_what_that_tells() {
+    let Some(hungry) = busy() else {
+        return;
+    };
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    let elsewhere = at_a_port();
+    let environment = [("DOCKER_HOST", elsewhere.as_str())];
+    let ran = watching(&tool, &server, &hungry, "5s", &environment).output();
+    let record = support::Ran::from(ran.unwrap()).json(0);
+    assert_coarse(&record, &hungry);
+    let text = tool.run(&["report", tool.latest().to_str().unwrap()]).out;
+    assert!(text.contains("memory (working set) "), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("docker-stats, coarse: what is between two readings is not seen"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_container_out_of_sight_is_watched_by_what_its_daemon_tells() {
+    let Some(hungry) = busy() else {
+        return;
+    };
+    let apart = ["--pid", "--fork", "--mount-proc"];
+    if let Err(why) = succeed(Command::new("unshare").args(apart).arg("true")) {
+        println!("skipped: no process can be put out of sight: {why}");
+        return;
+    }
+    let server = Scripted::start(|_| Reply::Status(200));
+    let tool = Tool::new();
+    let run = watching(&tool, &server, &hungry, "5s", &[]);
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(apart)
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(tool.folder.path());
+    let record = support::Ran::from(unshare.output().unwrap()).json(0);
+    assert_coarse(&record, &hungry);
+}
+
 #[test]
 fn a_container_that_is_not_there_is_an_error_before_anything_is_sent() {
     let server = Scripted::start(|_| Reply::Status(200));
@@ -476,8 +646,16 @@ fn a_container_that_is_not_there_is_an_error_before_anything_is_sent() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.err,
-        "error: --watch container:no-such-container: no container daemon answers (/nobody/listens.sock: No such file or \
-         directory (os error 2))\n"
+        format!(
+            "error: {}: cannot watch container:no-such-container: no container engine answers (/nobody/listens.sock: there is \
+             no such socket)\nhint: start Docker or podman, or name its socket: \
+             DOCKER_HOST=unix:///run/docker.sock\n",
+            server
+                .url()
+                .trim_start_matches("http://")
+                .trim_end_matches('/')
+                .replace(':', "-")
+        )
     );
     let Ok(_image) = Image::shared() else {
         println!("skipped the rest: no daemon answers");

@@ -58,8 +58,15 @@ fn image() -> Option<Arc<Image>> {
         std::process::id(),
         MADE.fetch_add(1, Ordering::Relaxed)
     );
-    let changes = encoded(r#"ENTRYPOINT ["/service"]"#);
-    let path = format!("/images/create?fromSrc=-&repo=tailmark-test&tag={tag}&changes={changes}");
+    let changes = [
+        r#"ENTRYPOINT ["/service"]"#,
+        r#"HEALTHCHECK --interval=1s CMD ["/service"]"#,
+    ];
+    let changes = changes.map(|change| format!("&changes={}", encoded(change)));
+    let path = format!(
+        "/images/create?fromSrc=-&repo=tailmark-test&tag={tag}{}",
+        changes.concat()
+    );
     let (status, answer) = engine("POST", &path, &archive(&service)).unwrap();
     assert_eq!(status, 200, "{answer}");
     let image = Arc::new(Image {
@@ -163,6 +170,13 @@ fn is_there(id: &str) -> bool {
     status == 200
 }
 
+/// What the engine says of an image or a container: `path` is `images/NAME` or `containers/ID`.
+fn inspected(path: &str) -> Value {
+    let (status, body) = engine("GET", &format!("/{path}/json"), &[]).unwrap();
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
 /// The container of this process whose main process is `pid`.
 fn container_of(pid: u32) -> String {
     let own = format!("tailmark.owner.pid={}", std::process::id());
@@ -178,7 +192,7 @@ fn container_of(pid: u32) -> String {
 
 /// A target of the image, as a targets file describes it.
 struct Case {
-    _image: Arc<Image>,
+    image: Arc<Image>,
     spec: TargetSpec,
     folder: tempfile::TempDir,
 }
@@ -195,7 +209,7 @@ impl Case {
         let file = TargetsFile::parse("targets.yaml", folder.path(), text.as_bytes());
         let file = file.map_err(|problems| problems.to_string()).unwrap();
         Some(Self {
-            _image: image,
+            image,
             spec: file.named("svc").unwrap().clone(),
             folder,
         })
@@ -288,6 +302,23 @@ async fn with_a_fixed_port_it_has_a_network_of_its_own() {
         (ExitCause::Stopped, Some(0)),
         "{exit}"
     );
+}
+
+#[tokio::test]
+async fn the_images_own_health_check_does_not_run() {
+    let Some(case) = Case::new(LOCAL) else {
+        return;
+    };
+    let image = inspected(&format!("images/{}", case.image.reference));
+    assert_eq!(image["Config"]["Healthcheck"]["Test"][0], "CMD", "{image}");
+    let target = case.launch().await.unwrap();
+    let container = inspected(&format!("containers/{}", target.container().unwrap().id()));
+    assert_eq!(
+        container["Config"]["Healthcheck"]["Test"],
+        serde_json::json!(["NONE"])
+    );
+    assert!(container["State"]["Health"].is_null(), "{container}");
+    target.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -499,6 +530,38 @@ fn what_a_killed_run_leaves_behind_is_removed_by_the_next() {
 }
 
 #[test]
+fn an_end_for_want_of_memory_is_said_with_the_limit() {
+    let Some(image) = image() else { return };
+    let tool = tool(&image, "{ path: / }");
+    // Far more than the limit, whatever part of it is answered.
+    let hungry = SCENARIO.replace("get: /", "get: /grow/4");
+    tool.write("hungry.yaml", &hungry);
+    let words = [
+        "run",
+        "hungry.yaml",
+        "--target",
+        "svc",
+        "--memory",
+        "32MiB",
+        "--json",
+    ];
+    let ran = tool.run(&words);
+    let code = ran.code.filter(|&code| code == 0 || code == 4);
+    let record = ran.json(code.unwrap_or(0));
+    let container = &record["resources"]["container"];
+    assert_eq!(container["oom_kills"], 1, "{container}");
+    assert_eq!(container["memory_limit_bytes"], 32 << 20);
+    let exit = record["target"]["exit"].as_str().unwrap();
+    assert!(
+        exit.ends_with("the kernel killed it, for it needed more memory than its limit of 32 MiB"),
+        "{exit}"
+    );
+    let text = tool.run(&["report", tool.latest().to_str().unwrap()]).out;
+    let said = "OOM KILL   the kernel killed a process of the container for want of memory: its limit is 32.0 MiB";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
 fn an_interrupt_while_it_starts_leaves_nothing_behind() {
     let Some(image) = image() else { return };
     let tool = tool(&image, "{ path: /never, within: 5m }");
@@ -520,6 +583,340 @@ fn an_interrupt_while_it_starts_leaves_nothing_behind() {
         String::from_utf8_lossy(&ended.stderr)
     );
     assert!(!is_there(&id));
+}
+
+/// The image beside a program: as `svc` alone, with a command that runs here (`both`), and a command alone (`program`).
+fn mixed(image: &Image) -> Tool {
+    let tool = Tool::new();
+    tool.write("load.yaml", SCENARIO);
+    let program = sibling("examples/container-service").unwrap();
+    std::os::unix::fs::symlink(&program, tool.folder.path().join("service")).unwrap();
+    let (reference, common) = (
+        &image.reference,
+        "env: { HOST: 127.0.0.1 }, ready: { path: / }",
+    );
+    let text = format!(
+        "tailmark: 1
+targets:
+  svc: {{ image: \"{reference}\", {common} }}
+  both: {{ image: \"{reference}\", command: ./service, {common} }}
+  other: {{ image: \"{reference}\", command: ./service, {common} }}
+  lost: {{ image: \"tailmark-test:none\", command: ./service, {common} }}
+  program: {{ command: ./service, {common} }}
+  fixed: {{ image: \"{reference}\", port: 8080, ready: {{ path: / }} }}
+"
+    );
+    tool.write("targets.yaml", &text);
+    tool
+}
+
+/// One short round of `arms`, with `more` flags.
+fn compared(tool: &Tool, arms: &[&str], more: &[&str]) -> support::Ran {
+    let round = [
+        "--rounds",
+        "1",
+        "--warmup",
+        "100ms",
+        "--measure",
+        "1s",
+        "--json",
+    ];
+    tool.run(&[&["compare", "load.yaml"], arms, &round, more].concat())
+}
+
+#[test]
+fn arms_of_a_comparison_run_the_same_way_or_not_at_all() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    for (arms, message, hint) in [
+        (
+            ["program", "svc"],
+            "error: program would be a process (it has no `image`) and svc a container: ",
+            "hint: give program an `image`, or svc a `command`, in targets.yaml",
+        ),
+        (
+            ["svc", "lost"],
+            "has no image `tailmark-test:none`) and svc a container: ",
+            "hint: build it again, or give svc a `command` in targets.yaml",
+        ),
+        (
+            ["http://127.0.0.1:1", "svc"],
+            "error: 127.0.0.1-1 would be a process (it runs already) and svc a container: ",
+            "hint: give svc a `command` in targets.yaml",
+        ),
+    ] {
+        let ran = compared(&tool, &arms, &[]);
+        assert_eq!(ran.code, Some(2), "{arms:?}: {}", ran.err);
+        assert!(ran.err.contains(message), "{arms:?}: {}", ran.err);
+        assert!(ran.err.contains(hint), "{arms:?}: {}", ran.err);
+        assert_eq!(tool.saved(), Vec::<String>::new(), "{arms:?}");
+    }
+    // By itself it takes processes for both, where one has no image; and containers where the other is nothing else.
+    for (arms, kind, why) in [
+        (
+            ["both", "program"],
+            "command",
+            "both runs as a process: beside program, for it has no `image`\n",
+        ),
+        (["both", "lost"], "command", "both, lost run as a process: "),
+        (
+            ["both", "svc"],
+            "image",
+            "both runs in a container: beside svc, for it has no `command` (",
+        ),
+    ] {
+        let ran = compared(&tool, &arms, &[]);
+        assert!(ran.err.contains(why), "{arms:?}: {}", ran.err);
+        let comparison: Value = serde_json::from_str(&ran.out).unwrap();
+        for arm in comparison["arms"].as_array().unwrap() {
+            assert_eq!(arm["target"]["kind"], kind, "{arms:?}");
+        }
+    }
+}
+
+#[test]
+fn every_arm_has_the_limits_that_are_asked_for() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let limits = ["--memory", "48MiB", "--cpus", "0.5"];
+    let ran = compared(&tool, &["svc", "both"], &limits);
+    let comparison: Value =
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let folder = tool.latest();
+    for (place, name) in ["svc", "both"].into_iter().enumerate() {
+        let container = &comparison["arms"][place]["target"]["identity"]["container"];
+        assert_eq!(container["limit_memory_bytes"], 48 << 20, "{container}");
+        assert_eq!(container["limit_nano_cpus"], 500_000_000, "{container}");
+        assert!(
+            container["image_created"]
+                .as_str()
+                .unwrap()
+                .starts_with("20"),
+            "{container}"
+        );
+        // And so the kernel saw it.
+        let text = std::fs::read_to_string(folder.join(format!("r01-{name}/run.json"))).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let seen = &record["resources"]["container"];
+        assert_eq!(seen["memory_limit_bytes"], 48 << 20, "{seen}");
+        assert_eq!(seen["cpu_limit"], 0.5, "{seen}");
+        let memory = &record["resources"]["memory"]["working_set"];
+        assert!(
+            memory["idle_bytes"].as_u64().unwrap() < 48 << 20,
+            "{memory}"
+        );
+    }
+    let ran = compared(
+        &tool,
+        &["both", "other"],
+        &[&limits[..], &["--runtime", "process"]].concat(),
+    );
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let message = "error: both cannot be limited to 0.5 CPUs and 48 MiB of memory: it runs as a process: as asked";
+    assert!(ran.err.contains(message), "{}", ran.err);
+    assert!(
+        ran.err.contains("hint: limits are for containers"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn an_image_that_is_older_than_the_program_is_said_to_be() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let program = tool.folder.path().join("service");
+    let bytes = std::fs::read(&program).unwrap();
+    std::fs::remove_file(&program).unwrap();
+    std::fs::write(&program, bytes).unwrap();
+    let written = |moment| {
+        let file = std::fs::File::options().write(true).open(&program).unwrap();
+        file.set_modified(moment).unwrap();
+    };
+    let now = std::time::SystemTime::now();
+    let words = [
+        "run",
+        "load.yaml",
+        "--target",
+        "both",
+        "--no-save",
+        "--runtime",
+        "container",
+    ];
+    written(now + Duration::from_secs(3_630));
+    let ran = tool.run(&words);
+    let chosen = format!(
+        "both runs in a container: as asked ({} built ",
+        image.reference
+    );
+    assert!(ran.err.contains(&chosen), "{}", ran.err);
+    let outdated = format!(
+        "./service is 60 min newer than the image {}: ",
+        image.reference
+    );
+    assert!(ran.err.contains(&outdated), "{}", ran.err);
+    assert!(
+        ran.err.contains("; build it again, or --runtime process"),
+        "{}",
+        ran.err
+    );
+    written(now - Duration::from_secs(86_400));
+    let ran = tool.run(&words);
+    assert!(
+        ran.err.contains(&chosen) && !ran.err.contains("newer"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn services_are_up_in_containers_until_they_are_interrupted() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let words = [
+        "services", "up", "both", "program", "--json", "--memory", "48MiB",
+    ];
+    let refused = tool.run(&words);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    let message = "error: program cannot be limited to 48 MiB of memory: it runs as a process";
+    assert!(refused.err.contains(message), "{}", refused.err);
+
+    let words = [
+        "services", "up", "both", "svc", "--json", "--memory", "48MiB",
+    ];
+    let mut command = tool.command(&words);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+    let label = format!("tailmark.owner.pid={}", child.id());
+    let containers = labelled(&label);
+    assert_eq!(containers.len(), 2, "{said}");
+    for found in &containers {
+        let id = found["Id"].as_str().unwrap();
+        let (_, body) = engine("GET", &format!("/containers/{id}/json"), &[]).unwrap();
+        let seen: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(seen["HostConfig"]["Memory"], 48 << 20);
+    }
+    for service in said["services"].as_array().unwrap() {
+        let url = service["url"].as_str().unwrap();
+        let address = url.strip_prefix("http://").unwrap().trim_end_matches('/');
+        std::net::TcpStream::connect(address).unwrap();
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(labelled(&label), Vec::<Value>::new());
+}
+
+#[test]
+fn thresholds_of_memory_and_cpu_are_about_the_container() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let thresholds = [
+        ("mem.idle < 1GiB", true),
+        ("mem.p95 < 1GiB", true),
+        ("mem.peak > 64KiB", true),
+        ("mem.after_idle < 1GiB", true),
+        ("mem.slope < 1GiB/s", true),
+        ("cpu.per_1k < 1h", true),
+        ("mem.peak < 64KiB", false),
+    ];
+    let flags = thresholds
+        .iter()
+        .flat_map(|(that, _)| ["--threshold", that]);
+    let words = ["run", "load.yaml", "--target", "svc", "-d", "11s", "--json"];
+    let ran = tool.run(&words.into_iter().chain(flags).collect::<Vec<_>>());
+    let record: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let valid = record["validity"]["state"] == "valid";
+    assert_eq!(ran.code, Some(if valid { 1 } else { 4 }), "{}", ran.err);
+    let memory = &record["resources"]["memory"]["working_set"];
+    for (ruling, (that, passed)) in record["thresholds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(thresholds)
+    {
+        assert_eq!(ruling["expression"], that);
+        assert_eq!(ruling["passed"], passed, "{ruling}: {memory}");
+        assert!(ruling["observed"].is_number(), "{ruling}");
+    }
+    assert_eq!(
+        record["thresholds"][0]["observed"].as_f64(),
+        memory["idle_bytes"].as_f64()
+    );
+}
+
+/// What was seen of starts in containers, with what is void on a machine that does much else.
+#[test]
+fn a_start_is_timed_from_the_execution_of_the_program_in_the_container() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let words = [
+        "startup", "svc", "both", "--rounds", "3", "--json", "--memory", "48MiB",
+    ];
+    let ran = tool.run(&words);
+    let startups: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let rounds = startups["rounds"].as_array().unwrap();
+    let valid = rounds.iter().any(|round| round["valid"] == true);
+    assert_eq!(ran.code, Some(if valid { 0 } else { 4 }), "{}", ran.err);
+    assert_eq!(rounds.len(), 3);
+    for launch in rounds
+        .iter()
+        .flat_map(|round| round["launches"].as_array().unwrap())
+    {
+        let ns = |key: &str| launch[key]["ns"].as_u64().unwrap();
+        let engine = launch["engine_ns"].as_u64().unwrap();
+        // The engine makes a container, a file system and namespaces first; the service opens a socket.
+        assert!(engine > ns("listening"), "{launch}");
+        assert!(
+            ns("listening") > 0 && ns("first_ok") >= ns("listening"),
+            "{launch}"
+        );
+        assert_eq!(launch["memory"]["kind"], "working set");
+        assert!(
+            launch["memory"]["idle_bytes"].as_u64().unwrap() < 48 << 20,
+            "{launch}"
+        );
+        assert_eq!(launch["size"]["of"], "image");
+        assert!(
+            launch["size"]["bytes"].as_u64().unwrap() > 100_000,
+            "{launch}"
+        );
+    }
+    let container = &startups["arms"][1]["target"]["identity"]["container"];
+    assert_eq!(container["limit_memory_bytes"], 48 << 20);
+    let shown = tool.run(&["report", tool.latest().to_str().unwrap()]);
+    for words in [
+        "before it ms  engine",
+        "size MB       image",
+        "both runs",
+        "container  ",
+    ] {
+        let said = shown.out.contains(words) || ran.err.contains(words);
+        assert!(said, "{words}: {}", shown.out);
+    }
+}
+
+/// Its address is known when the engine has answered; by then it may have listened for a while, and that is said.
+#[test]
+fn a_start_at_an_address_of_its_own_is_seen_late_or_well() {
+    let Some(image) = image() else { return };
+    let tool = mixed(&image);
+    let ran = tool.run(&["startup", "fixed", "--rounds", "1", "--json", "--no-save"]);
+    let startups: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let launch = &startups["rounds"][0]["launches"][0];
+    let listening = &launch["listening"];
+    let [ns, blind] = ["ns", "blind_ns"].map(|key| listening[key].as_u64().unwrap());
+    assert!(launch["first_ok"]["ns"].as_u64().unwrap() >= ns, "{launch}");
+    let validity = &launch["validity"];
+    let well = blind <= 2_000_000 || blind * 10 <= ns;
+    let said =
+        validity["notes"].as_array().unwrap().len() + validity["reasons"].as_array().unwrap().len();
+    assert!(well || said > 0, "{launch}");
+    let valid = validity["state"] == "valid";
+    assert_eq!(ran.code, Some(if valid { 0 } else { 4 }), "{}", ran.err);
 }
 
 #[test]

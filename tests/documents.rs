@@ -94,6 +94,7 @@ targets:
     limits: { cpus: 0.5, memory: 512MiB }
   fixed: { image: svc:1.4, port: 8080 }
   there: { url: \"http://127.0.0.1:8080\" }
+  watched: { url: \"http://127.0.0.1:8080\", watch: { container: svc } }
 ";
     let file = TargetsFile::parse("targets.yaml", Path::new("services"), text).unwrap();
     insta::assert_debug_snapshot!(file.targets());

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The core, in order: each module uses only modules before it.
-const CORE: [&str; 22] = [
+const CORE: [&str; 23] = [
     "units",
     "random",
     "placement",
@@ -30,6 +30,7 @@ const CORE: [&str; 22] = [
     "judgement",
     "compare",
     "gate",
+    "startup",
     "report",
     "script",
     "verification",
@@ -46,8 +47,9 @@ const RIM: [(&str, &[&str]); 14] = [
     ("oracle", &[]),
     // What stores and targets stand on: a child process that is ours to end.
     ("child", &[]),
+    // What targets and their watch stand on: engines, and containers whoever started them.
     ("docker", &[]),
-    ("probe", &[]),
+    ("probe", &["docker"]),
     ("target", &["child", "docker"]),
     ("stores", &["child"]),
     (
@@ -56,6 +58,7 @@ const RIM: [(&str, &[&str]); 14] = [
             "load",
             "machine",
             "archive",
+            "docker",
             "probe",
             "revisions",
             "target",
@@ -71,9 +74,6 @@ const RIM: [(&str, &[&str]); 14] = [
             "data",
             "machine",
             "progress",
-            "docker",
-            "probe",
-            "target",
             "oracle",
             "revisions",
         ],
@@ -102,6 +102,7 @@ const KNOWN_TO: [(&str, &[&str]); 27] = [
             "run_record/wire",
             "compare/wire",
             "gate/wire",
+            "startup/wire",
             "target/wire.rs",
         ],
     ),
@@ -112,9 +113,9 @@ const KNOWN_TO: [(&str, &[&str]); 27] = [
     ("csv", &["data/rows.rs"]),
     ("regex", &["scenario/expectation.rs"]),
     ("serde_json_path", &["scenario/inspect.rs"]),
-    ("procfs", &["probe", "machine.rs", "target/", "child.rs"]),
+    ("procfs", &["probe", "machine.rs", "child"]),
     ("indicatif", &["progress.rs"]),
-    ("bollard", &["target/container"]),
+    ("bollard", &["docker", "target/container"]),
     ("statrs", &["stats"]),
     ("quick_junit", &["report/junit.rs"]),
 ];

@@ -30,6 +30,11 @@ mod compare {
 mod gate {
     pub(crate) use tailmark::gate::*;
 }
+#[path = "../src/startup/fixtures.rs"]
+mod startup_fixtures;
+mod startup {
+    pub(crate) use tailmark::startup::*;
+}
 mod run_record {
     pub(crate) use crate::run_fixtures as fixtures;
     pub(crate) use tailmark::run_record::*;
@@ -40,10 +45,12 @@ use exchange::Outcome;
 use gate_fixtures::terms;
 use run_fixtures::{Answer, Asked, MODELS, MS, SHOP, audit, container, ok, record, shop};
 use run_record::resources::{Container, MemorySeries};
+use startup_fixtures::startups;
 
 const RUN: &str = include_str!("../docs/schemas/run-1.json");
 const COMPARE: &str = include_str!("../docs/schemas/compare-1.json");
 const GATE: &str = include_str!("../docs/schemas/gate-1.json");
+const STARTUP: &str = include_str!("../docs/schemas/startup-1.json");
 const VERIFY: &str = include_str!("../docs/schemas/verify-1.json");
 
 #[test]
@@ -99,7 +106,7 @@ fn a_comparison_is_as_described() {
 fn a_gate_is_as_described() {
     // Slower at first, then not: it fails, and its confirmation does not.
     let mut record = gate_fixtures::gate(
-        terms(&["p99", "mem.peak"], 14),
+        &terms(&["p99", "mem.peak"], 14),
         100,
         |attempt, arm, round| {
             let slower = if attempt == gate::Attempt::First {
@@ -134,8 +141,26 @@ fn a_gate_is_as_described() {
     });
     assert!(record.confirmation.is_some());
     check(GATE, &parsed(&record.to_json()));
-    let before = gate_fixtures::gate(terms(&["p99"], 10), 0, |_, arm, _| arm_run(arm, |_| ok(MS)));
+    let before = gate_fixtures::gate(&terms(&["p99"], 10), 0, |_, arm, _| {
+        arm_run(arm, |_| ok(MS))
+    });
     check(GATE, &parsed(&before.to_json()));
+}
+
+#[test]
+fn startups_are_as_described() {
+    let launch = |figures, steal| startup::Launch::judged(figures, steal, Some(0));
+    let contained = startups(7, |arm, round| {
+        let steal = ((arm, round) == (1, 2)).then_some(0.2);
+        launch(startup_fixtures::contained(30 + arm as u64), steal)
+    });
+    check(STARTUP, &parsed(&contained.to_json()));
+    let of_processes = startups(2, |_, _| launch(startup_fixtures::process(30), None));
+    check(STARTUP, &parsed(&of_processes.to_json()));
+    let unseen = startups(1, |_, _| launch(startup::Figures::default(), None));
+    check(STARTUP, &parsed(&unseen.to_json()));
+    let before = startup::Startups::new(contained.plan, contained.started);
+    assert!(schema(STARTUP).is_valid(&parsed(&before.to_json())));
 }
 
 #[test]

@@ -86,6 +86,46 @@ fn services_run_until_they_are_interrupted() {
 }
 
 #[test]
+fn without_names_the_first_target_of_each_service_is_up() {
+    let tool = Tool::new();
+    let tailmark = env!("CARGO_BIN_EXE_tailmark");
+    let command = format!("command: \"{tailmark} oracle --port {{port}}\"");
+    tool.write(
+        "targets.yaml",
+        &format!(
+            "tailmark: 1
+targets:
+  shop: {{ {command} }}
+  shop-loud: {{ {command}, env: {{ RUST_LOG: debug }} }}
+  shop-slow: {{ {command}, env: {{ MODE: slow }} }}
+  other: {{ {command}, stop: {{ within: 9s }} }}
+"
+        ),
+    );
+    let said = |words: &[&str], names: &[&str]| {
+        let words = [&["services", "up", "--json"], words].concat();
+        let mut command = tool.command(&words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut up = Up(command.spawn().unwrap());
+        let mut line = String::new();
+        let mut output = BufReader::new(up.0.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        let services: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        let services = services["services"].as_array().unwrap().iter();
+        let up_names: Vec<&str> = services.map(|up| up["name"].as_str().unwrap()).collect();
+        assert_eq!(up_names, names);
+        assert_eq!(up.signalled(Signal::INT).code(), Some(0));
+        std::io::read_to_string(up.0.stderr.take().unwrap()).unwrap()
+    };
+    let words = "shop stands for shop-loud, shop-slow, to be started by name: `env` alone makes the difference\n";
+    let err = said(&[], &["shop", "other"]);
+    assert!(err.contains(words), "{err}");
+    let err = said(&["-q"], &["shop", "other"]);
+    assert!(!err.contains("stands for"), "{err}");
+    said(&["shop-slow"], &["shop-slow"]);
+}
+
+#[test]
 fn what_cannot_be_up_is_said() {
     let tool = Tool::new();
     let none = tool.run(&["services", "up"]);

@@ -263,8 +263,8 @@ fn the_boundary_spends_its_level() {
     }
     let rate = crossed as f64 / runs as f64;
     println!("boundary at 1 %: crossed in {:.2} %", rate * 100.0);
-    // [.006, .0115], and two and a half standard deviations of .0009.
-    assert!((0.0045..=0.0125).contains(&rate), "{rate}");
+    // 1 % less what 2,000 vectors cannot split, and two and a half standard deviations of .0009.
+    assert!((0.0055..=0.0123).contains(&rate), "{rate}");
 }
 
 /// The shares of FAIL and PASS of whole gates whose pairs spread by `sd` about `ratio`.
@@ -321,8 +321,8 @@ fn verdicts(runs: u64, ratio: f64, sd: f64) -> [f64; 2] {
 fn a_whole_gate_keeps_to_its_errors() {
     let [fail, _] = verdicts(2_500, 1.05, 0.2);
     println!("at the allowed change: {fail:.4} FAIL");
-    // .0115 and two and a half standard deviations of .0021.
-    assert!(fail <= 0.0168, "{fail}");
+    // .01 and two and a half standard deviations of .002.
+    assert!(fail <= 0.015, "{fail}");
     let [fail, pass] = verdicts(600, 1.20, 0.2);
     println!("at the change to rule out: {fail:.3} FAIL, {pass:.3} PASS");
     // .05 and two and a half standard deviations of .009.

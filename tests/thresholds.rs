@@ -116,6 +116,62 @@ fn a_url_has_the_thresholds_of_the_command_line() {
     assert_eq!(failed["thresholds"][0]["when"], "from 0s to 800ms of main");
 }
 
+/// In containers: `tests/containers.rs`.
+#[test]
+fn memory_and_cpu_of_a_process_are_held_to_their_thresholds() {
+    let tool = Tool::new();
+    tool.write("s.yaml", SCENARIO);
+    let tailmark = env!("CARGO_BIN_EXE_tailmark");
+    let target = format!("command:{tailmark} oracle --port {{port}}");
+    let run = |duration: &str, thresholds: &[(&str, bool)]| {
+        let words = [
+            "run", "s.yaml", "--target", &target, "-d", duration, "--json",
+        ];
+        let flags = thresholds
+            .iter()
+            .flat_map(|(that, _)| ["--threshold", that]);
+        let ran = tool.run(&words.into_iter().chain(flags).collect::<Vec<_>>());
+        let passed = thresholds.iter().all(|(_, passed)| *passed);
+        let record = record(&ran, if passed { 0 } else { 1 });
+        assert_eq!(self::thresholds(&record), thresholds);
+        record
+    };
+    let held = run(
+        "11s",
+        &[
+            ("mem.idle < 1GiB", true),
+            ("mem.p95 > 64KiB", true),
+            ("mem.peak < 1GiB", true),
+            ("mem.after_idle < 1GiB", true),
+            ("mem.slope < 1GiB/s", true),
+            ("cpu.per_1k < 1h", true),
+        ],
+    );
+    let memory = &held["resources"]["memory"]["rss"];
+    for (place, key) in [(0, "idle_bytes"), (1, "p95_bytes"), (2, "peak_bytes")] {
+        let observed = held["thresholds"][place]["observed"].as_f64();
+        assert_eq!(observed, memory[key].as_f64(), "{key}");
+    }
+    // Growth over a second is none, and what cannot be said does not hold.
+    let broken = run(
+        "1s",
+        &[
+            ("mem.idle < 64KiB", false),
+            ("mem.p95 < 64KiB", false),
+            ("mem.peak < 64KiB", false),
+            ("mem.after_idle < 64KiB", false),
+            ("mem.slope < 1GiB/s", false),
+            ("cpu.per_1k < 1us", false),
+        ],
+    );
+    let slope = &broken["thresholds"][4];
+    assert_eq!(slope["observed"], Value::Null);
+    assert_eq!(
+        slope["reason"],
+        "growth is told from ten seconds of readings on"
+    );
+}
+
 #[test]
 fn a_run_without_one_good_answer_is_no_measurement() {
     let server = Scripted::start(|_| Reply::Status(503));

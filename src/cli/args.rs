@@ -2,6 +2,7 @@
 
 mod rounds;
 mod services;
+mod startup;
 mod trust;
 mod write;
 
@@ -24,6 +25,7 @@ use crate::units::{Rate, parse_duration};
 
 pub(super) use rounds::{CompareArgs, GateArgs, PassOrFail, RoundArgs};
 pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
+pub(super) use startup::StartupArgs;
 pub(super) use trust::{OracleArgs, VerifyArgs};
 pub(super) use write::{CheckArgs, InitArgs, ManualArgs, SchemaArgs};
 
@@ -86,6 +88,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Serve as a script says, and write down what was done
     Oracle(Box<OracleArgs>),
+    /// Compare how long targets take to start, and what they hold then
+    Startup(Box<StartupArgs>),
     /// Try services out by hand
     Services(ServicesArgs),
     /// Write man pages and completions
@@ -277,7 +281,8 @@ pub(super) struct RunArgs {
     /// Worker threads [as few as the rate needs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) workers: Option<u32>,
-    /// Whose memory and CPU to read: pid:N, port:N or container:NAME [the target's own process]
+    /// Whose memory and CPU to read: container:NAME, pid:N, port:N, or port for that of a loopback URL [what targets.yaml says,
+    /// or the target's own process]
     #[arg(long, value_name = "WHAT")]
     pub(super) watch: Option<String>,
     #[command(flatten)]

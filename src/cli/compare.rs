@@ -146,7 +146,7 @@ fn saved(folder: &Path) -> Result<Comparison, Failure> {
     match archive::read(folder)? {
         Saved::Comparison(text) => Comparison::from_json(&text)
             .map_err(|error| Failure::new(&format!("reading {}", folder.display()), &error)),
-        Saved::Run(_) | Saved::Gate(_) => Err(Failure::said(
+        Saved::Run(_) | Saved::Gate(_) | Saved::Startups(_) => Err(Failure::said(
             &format!("{} holds no comparison", folder.display()),
             Some("--resume takes the folder that a comparison said it saved".into()),
         )),

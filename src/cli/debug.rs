@@ -5,9 +5,9 @@ use super::args::Common;
 use super::failure::Failure;
 use super::stage::on_stage;
 use crate::exchange::Outcome as Ended;
-use crate::session::Terms;
 use crate::session::debug::{Kept, Shown, exchange_once};
 use crate::session::run::Request;
+use crate::session::{Scratch, Terms};
 use crate::units::three_digits;
 
 /// Makes one exchange of `request` and prints it.
@@ -17,7 +17,7 @@ pub(super) async fn debug(
     terms: Terms,
 ) -> Result<Outcome, Failure> {
     let folder =
-        tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
+        Scratch::new("debug").map_err(|error| Failure::new("making a temporary folder", &error))?;
     let folder = folder.path();
     let targets = std::slice::from_ref(&request.target);
     let shown = on_stage(

@@ -8,6 +8,7 @@ use crate::gate::TermsError;
 use crate::revisions::RevisionError;
 use crate::run_record::wire::ReadError;
 use crate::scenario::{SelectError, ThresholdError};
+use crate::session::runtime::RuntimeError;
 use crate::session::{LoadError, SessionError, TlsError};
 use crate::target_spec::TargetError;
 use crate::units::UnitError;
@@ -152,6 +153,12 @@ impl From<TermsError> for Failure {
     }
 }
 
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        Self::said(&error.to_string(), Some(error.hint().into()))
+    }
+}
+
 impl From<crate::archive::ArchiveError> for Failure {
     fn from(error: crate::archive::ArchiveError) -> Self {
         Self::said(&chain(&error), None)
@@ -164,8 +171,9 @@ impl From<SessionError> for Failure {
             SessionError::Interrupted(_) => Self::interrupted(),
             SessionError::Select(error) => error.into(),
             SessionError::Target(error) => Self::said(&chain(&error), error.hint()),
-            SessionError::Runtime(error) => {
-                Self::said(&error.to_string(), Some(error.hint().into()))
+            SessionError::Runtime(error) => error.into(),
+            SessionError::Watch(error) => {
+                Self::said(&chain(&error), error.hint().map(str::to_owned))
             }
             SessionError::Pin(error) => Self::said(&error.to_string(), Some(error.hint().into())),
             SessionError::Tls(error) => error.into(),

@@ -18,7 +18,7 @@ use super::stage::on_stage;
 use crate::archive::{self, Folder, Saved};
 use crate::compare::{Comparison, Metric};
 use crate::data;
-use crate::gate::{Builds, GateRecord, Terms, Verdict, Wanted, expected_time};
+use crate::gate::{Builds, GateRecord, Side, Terms, Verdict, Wanted, expected_time};
 use crate::machine;
 use crate::report as render;
 use crate::report::junit::Leniency;
@@ -224,7 +224,13 @@ fn outcome(args: &GateArgs, record: &GateRecord) -> Outcome {
 fn arms(args: &GateArgs, targets: Option<&TargetsFile>) -> Result<Vec<TargetSpec>, Failure> {
     let named = |name: &String| TargetSpec::from_argument(name, targets).map_err(Failure::from);
     if let (Some(baseline), Some(candidate)) = (&args.baseline, &args.candidate) {
-        return Ok(vec![named(baseline)?, named(candidate)?]);
+        let mut arms = [named(baseline)?, named(candidate)?];
+        if arms[0].name == arms[1].name {
+            for (arm, side) in arms.iter_mut().zip([Side::Baseline, Side::Candidate]) {
+                side.name().clone_into(&mut arm.name);
+            }
+        }
+        return Ok(arms.to_vec());
     }
     if args.aa.is_none() {
         let message = "a gate needs a baseline and a candidate";
@@ -280,7 +286,7 @@ fn saved(folder: &Path) -> Result<GateRecord, Failure> {
     match archive::read(folder)? {
         Saved::Gate(text) => GateRecord::from_json(&text)
             .map_err(|error| Failure::new(&format!("reading {}", folder.display()), &error)),
-        Saved::Run(_) | Saved::Comparison(_) => Err(Failure::said(
+        Saved::Run(_) | Saved::Comparison(_) | Saved::Startups(_) => Err(Failure::said(
             &format!("{} holds no gate", folder.display()),
             Some("--resume takes the folder that a gate said it saved".into()),
         )),

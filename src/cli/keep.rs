@@ -6,17 +6,12 @@ use super::args::Saving;
 use super::failure::Failure;
 use crate::archive::{Archive, Folder};
 use crate::machine;
+use crate::session::Scratch;
 
 /// A folder for results: in the results folder, or one that goes when the command ends.
 pub(super) enum Keep {
-    Saved {
-        archive: Archive,
-        folder: Folder,
-    },
-    Passing {
-        folder: Folder,
-        _guard: tempfile::TempDir,
-    },
+    Saved { archive: Archive, folder: Folder },
+    Passing { folder: Folder, _guard: Scratch },
 }
 
 impl Keep {
@@ -25,7 +20,7 @@ impl Keep {
         let (_, now) = machine::utc_now();
         let name = format!("{now}-{name}");
         if saving.no_save {
-            let guard = tempfile::tempdir()
+            let guard = Scratch::new("results")
                 .map_err(|error| Failure::new("making a temporary folder", &error))?;
             let folder = Archive::open(guard.path())?.create(&name)?;
             return Ok(Self::Passing {

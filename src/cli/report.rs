@@ -12,6 +12,7 @@ use crate::compare::Comparison;
 use crate::gate::GateRecord;
 use crate::report::{junit, markdown, table};
 use crate::run_record::RunRecord;
+use crate::startup::Startups;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
     let saved = archive::read(&args.what)?;
@@ -43,6 +44,15 @@ pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
                 record.to_json()
             } else {
                 table::gate(&record, &options)
+            }
+        }
+        Saved::Startups(text) => {
+            let startups =
+                Startups::from_json(&text).map_err(|error| unreadable(&args.what, error))?;
+            if args.common.json {
+                startups.to_json()
+            } else {
+                crate::report::table::startup(&startups, &options)
             }
         }
     };

@@ -9,7 +9,7 @@ use crate::data;
 use crate::scenario::Scenario;
 use crate::session::rounds::Request;
 use crate::session::run::check_limits;
-use crate::session::{Terms, place};
+use crate::session::{Terms, place, watching};
 use crate::target_spec::TargetSpec;
 
 /// What is measured against what.
@@ -62,7 +62,10 @@ pub(super) fn request(args: &RoundArgs, what: Arms<'_>) -> Result<Request, Failu
 pub(super) async fn check(args: &RoundArgs, request: &mut Request) -> Result<(), Failure> {
     request.plan()?;
     check_limits(&request.scenario, None)?;
-    args.containers.apply(&mut request.arms, &args.common).await
+    args.containers
+        .apply(&mut request.arms, &args.common)
+        .await?;
+    Ok(watching::check(&request.arms, args.placing.sample_hz).await?)
 }
 
 /// On which terms the stage of `request` stands.
@@ -111,7 +114,7 @@ pub(super) fn another(what: &str) -> Failure {
 }
 
 /// Gives an arm that is named twice (a target against itself) a name of its own: `axum`, `axum-2`.
-fn tell_apart(arms: &mut [TargetSpec]) {
+pub(super) fn tell_apart(arms: &mut [TargetSpec]) {
     for place in 1..arms.len() {
         let (before, rest) = arms.split_at_mut(place);
         let name = rest[0].name.clone();

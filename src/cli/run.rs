@@ -12,15 +12,13 @@ use super::stage::on_stage;
 use super::{Outcome, debug};
 use crate::archive::RUN_FILE;
 use crate::data;
-use crate::docker;
 use crate::exchange::Outcome as Ended;
-use crate::probe::Subject;
 use crate::run_record::RunRecord;
 use crate::scenario::{Arrivals, Connections, Http, LoadModel, Phase, Scenario, UrlRun};
 use crate::session::run::{Engine, Request, check_limits, run_once, workers};
 use crate::session::shutdown::Shutdown;
-use crate::session::{Stage, Terms, Watcher, place};
-use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
+use crate::session::{Stage, Terms, Watcher, place, watching};
+use crate::target_spec::{TargetKind, TargetSpec, TargetsFile, WatchError};
 use crate::units::Rate;
 use crate::validity::State;
 
@@ -41,9 +39,15 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     let scenario = scenario.with_thresholds(&args.threshold)?;
     let (scenario, given) = data::given(scenario)?;
     let mut target = target;
+    if let Some(written) = &args.watch {
+        let said = written.parse().map_err(|error: WatchError| {
+            Failure::said(&format!("--watch: {error}"), Some(WatchError::HINT.into()))
+        });
+        target.watch = Some(said?);
+    }
     let targets = std::slice::from_mut(&mut target);
     args.containers.apply(targets, &args.common).await?;
-    let subject = args.watch.as_deref().map(subject).transpose()?;
+    watching::check(targets, args.placing.sample_hz).await?;
     let request = Request {
         scenario,
         given,
@@ -57,7 +61,6 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         },
         workers: args.workers.map(|workers| workers as usize),
         sample_hz: args.placing.sample_hz,
-        subject,
     };
     let workers = workers(&request.scenario, request.workers);
     let targets = std::slice::from_ref(&request.target);
@@ -364,25 +367,6 @@ fn body(written: &str) -> Result<String, Failure> {
         ));
     }
     Ok(text)
-}
-
-fn subject(written: &str) -> Result<Subject, Failure> {
-    let subject = match written.split_once(':') {
-        Some(("pid", pid)) => pid.parse().ok().map(Subject::Process),
-        Some(("port", port)) => port.parse().ok().map(Subject::Port),
-        Some(("container", name)) => {
-            let pid = docker::main_process(name)
-                .map_err(|error| Failure::new(&format!("--watch {written}"), &error))?;
-            Some(Subject::Cgroup(pid))
-        }
-        _ => None,
-    };
-    subject.ok_or_else(|| {
-        Failure::said(
-            &format!("--watch `{written}` names no process"),
-            Some("write pid:4242, port:8080 or container:NAME".into()),
-        )
-    })
 }
 
 #[cfg(test)]

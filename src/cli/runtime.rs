@@ -13,7 +13,7 @@ use crate::target_spec::{Cpus, LimitError, Limits, MemoryLimit, TargetSpec};
 #[derive(Debug, ClapArgs)]
 pub(super) struct RuntimeArgs {
     /// How targets run that have both a command and an image; auto takes containers where an engine answers and has
-    /// the images
+    /// the images of all of them
     #[arg(
         long,
         value_name = "HOW",
@@ -44,17 +44,31 @@ enum RuntimeWord {
 }
 
 impl RuntimeArgs {
-    /// Makes of `targets` what runs, and says what was chosen.
-    #[expect(
-        clippy::print_stderr,
-        reason = "the command line alone writes to the terminal"
-    )]
+    /// Makes of `targets`, which are compared with each other, what runs, and says what was chosen.
     pub(super) async fn apply(
         &self,
         targets: &mut [TargetSpec],
         common: &Common,
     ) -> Result<(), Failure> {
-        let wish = Wish {
+        choose_and_say(&self.wish(true), targets, common).await
+    }
+
+    /// The same of `targets` that have nothing to do with each other.
+    pub(super) async fn apply_to_each(
+        &self,
+        targets: &mut [TargetSpec],
+        common: &Common,
+    ) -> Result<(), Failure> {
+        choose_and_say(&self.wish(false), targets, common).await
+    }
+
+    /// Refuses what can be refused of `targets` that have nothing to do with each other before any engine is asked.
+    pub(super) fn check(&self, targets: &[TargetSpec]) -> Result<(), Failure> {
+        Ok(self.wish(false).check(targets)?)
+    }
+
+    fn wish(&self, alike: bool) -> Wish {
+        Wish {
             runtime: match self.runtime {
                 RuntimeWord::Auto => Runtime::Auto,
                 RuntimeWord::Process => Runtime::Process,
@@ -65,15 +79,27 @@ impl RuntimeArgs {
                 memory: self.memory,
             },
             pull: self.pull,
-        };
-        let notes = choose(targets, &wish).await?;
-        if !common.quiet {
-            for note in notes {
-                eprintln!("{note}");
-            }
+            alike,
         }
-        Ok(())
     }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the command line alone writes to the terminal"
+)]
+async fn choose_and_say(
+    wish: &Wish,
+    targets: &mut [TargetSpec],
+    common: &Common,
+) -> Result<(), Failure> {
+    let notes = choose(targets, wish).await?;
+    if !common.quiet {
+        for note in notes {
+            eprintln!("{note}");
+        }
+    }
+    Ok(())
 }
 
 fn limit<T: FromStr<Err = LimitError>>(text: &str) -> Result<T, String> {

@@ -12,7 +12,7 @@ use super::stage::on_stage;
 use crate::data;
 use crate::session::shutdown::Shutdown;
 use crate::session::up::{self, Up};
-use crate::session::{Stage, Terms, Watcher, place};
+use crate::session::{Scratch, Stage, Terms, Watcher, place};
 use crate::target_spec::{TargetSpec, TargetUrl, TargetsFile, UrlError};
 
 pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
@@ -22,16 +22,20 @@ pub(super) async fn up(args: UpArgs) -> Result<Outcome, Failure> {
             Some("--targets FILE names one; tailmark init --targets writes one".into()),
         ));
     };
-    let targets = chosen(&file, &args.names)?;
+    let mut targets = chosen(&file, &args)?;
+    args.containers.check(&targets)?;
     let terms = Terms {
         placement: place(&args.pin, &targets, 0)?,
         ..Terms::default()
     };
-    let folder =
-        tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
+    let folder = Scratch::new("services")
+        .map_err(|error| Failure::new("making a temporary folder", &error))?;
     if !args.no_build {
         build(&targets).await?;
     }
+    // After the build, which may have made programs that are newer than their images.
+    let containers = &args.containers;
+    containers.apply_to_each(&mut targets, &args.common).await?;
     let said = |running: &[Up]| {
         let text = if args.common.json {
             as_json(running)
@@ -99,15 +103,18 @@ fn line(row: &Row) -> String {
     format!("{mark} {:>2}  {:<28} {words}\n", row.number, row.title)
 }
 
-/// The targets that are meant; without names, all that tailmark starts.
-fn chosen(file: &TargetsFile, names: &[String]) -> Result<Vec<TargetSpec>, Failure> {
-    let started = |target: &&TargetSpec| target.is_started();
-    if names.is_empty() {
-        let targets: Vec<_> = file.targets().iter().filter(started).cloned().collect();
-        return match targets.is_empty() {
-            true => Err(Failure::said("no target of the file has a `command`", None)),
-            false => Ok(targets),
-        };
+/// The targets that are meant; without names, the first of each service that tailmark starts.
+fn chosen(file: &TargetsFile, args: &UpArgs) -> Result<Vec<TargetSpec>, Failure> {
+    if args.names.is_empty() {
+        let services = file.services();
+        if services.is_empty() {
+            let message = "no target of the file has a `command` or an `image`";
+            return Err(Failure::said(message, None));
+        }
+        if !args.common.quiet {
+            say_what_is_left_out(file, &services);
+        }
+        return Ok(services.into_iter().cloned().collect());
     }
     let find = |name: &String| {
         let target = TargetSpec::from_argument(name, Some(file))?;
@@ -115,11 +122,32 @@ fn chosen(file: &TargetsFile, names: &[String]) -> Result<Vec<TargetSpec>, Failu
             true => Ok(target),
             false => Err(Failure::said(
                 &format!("`{name}` runs already: tailmark does not start it"),
-                Some("name a target with a `command`".into()),
+                Some("name a target with a `command` or an `image`".into()),
             )),
         }
     };
-    names.iter().map(find).collect()
+    args.names.iter().map(find).collect()
+}
+
+/// Names the targets that are started by name alone.
+#[expect(
+    clippy::print_stderr,
+    reason = "the command line alone writes to the terminal"
+)]
+fn say_what_is_left_out(file: &TargetsFile, services: &[&TargetSpec]) {
+    for service in services {
+        let others = file.targets().iter();
+        let others =
+            others.filter(|other| other.name != service.name && other.is_service_of(service));
+        let names: Vec<&str> = others.map(|other| other.name.as_str()).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            eprintln!(
+                "{} stands for {names}, to be started by name: `env` alone makes the difference",
+                service.name
+            );
+        }
+    }
 }
 
 /// Runs each build command of `targets` once.

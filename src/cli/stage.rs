@@ -6,8 +6,21 @@ use super::args::Common;
 use super::failure::Failure;
 use crate::event::Event;
 use crate::session::shutdown::Shutdown;
-use crate::session::{SessionError, Stage, Terms, Watcher};
+use crate::session::{self, SessionError, Stage, Terms, Watcher};
 use crate::target_spec::TargetSpec;
+
+/// Clears away what was left behind, and says so.
+#[expect(
+    clippy::print_stderr,
+    reason = "the command line alone writes to the terminal"
+)]
+pub(super) async fn clear_away(common: &Common) {
+    if let Some(words) = session::clear_away().await
+        && !common.quiet
+    {
+        eprintln!("{words}");
+    }
+}
 
 /// Does `work` on a stage for `targets`, and strikes it whatever came of that.
 pub(super) async fn on_stage<T>(
@@ -19,6 +32,7 @@ pub(super) async fn on_stage<T>(
 ) -> Result<T, Failure> {
     let shutdown =
         Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
+    clear_away(common).await;
     let progress = common.progress();
     let mut watch = |event: Event<'_>| progress.tell(&event);
     let stage = Stage::set(targets, terms, folder, &shutdown, &mut watch).await?;

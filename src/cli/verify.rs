@@ -3,6 +3,8 @@
 use super::Outcome;
 use super::args::VerifyArgs;
 use super::failure::Failure;
+use super::stage::clear_away;
+use crate::session::Scratch;
 use crate::session::shutdown::Shutdown;
 use crate::session::verify::{self, Request};
 use crate::verification::scripts;
@@ -22,10 +24,11 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Outcome, Failure> {
         peers: args.peers,
     };
     // What the scripts leave behind is read when each is over; none of it is a result.
-    let folder =
-        tempfile::tempdir().map_err(|error| Failure::new("making a temporary folder", &error))?;
+    let folder = Scratch::new("verify")
+        .map_err(|error| Failure::new("making a temporary folder", &error))?;
     let shutdown =
         Shutdown::listen().map_err(|error| Failure::new("listening for signals", &error))?;
+    clear_away(&args.common).await;
     let progress = args.common.progress();
     let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
     let verified = verify::verify(&request, folder.path(), &shutdown, &mut watch).await;

@@ -263,6 +263,22 @@ impl WireComparison {
     }
 }
 
+impl WireComparison {
+    /// The same without what holds only where the number of rounds was fixed before the first.
+    pub(crate) fn without_intervals(mut self) -> Self {
+        let changes = self
+            .arms
+            .iter_mut()
+            .flat_map(|arm| arm.changes.values_mut());
+        for change in changes.flatten() {
+            change.interval = None;
+            change.visible = None;
+            change.direction = Direction::NotShown.name().into();
+        }
+        self
+    }
+}
+
 impl WireArm {
     fn new(comparison: &Comparison, arm: usize) -> Self {
         let figures = METRICS.map(|(name, metric)| {
@@ -307,17 +323,12 @@ impl WireFigure {
 
 impl WireChange {
     pub(crate) fn new(change: &Change) -> Self {
-        let direction = match change.direction() {
-            Direction::Lower => "lower",
-            Direction::Higher => "higher",
-            Direction::NotShown => "not shown",
-        };
         Self {
             ratio: change.ratio.and_then(finite),
             interval: change.interval.map(|ends| ends.map(finite)),
             level: change.level,
             rounds: change.rounds,
-            direction: direction.into(),
+            direction: change.direction().name().into(),
             visible: change.visible().and_then(finite),
             pair_sd: change.pair_sd,
             correlation: change.correlation,

@@ -50,8 +50,8 @@ pub enum Reason {
     NoSamples {
         /// The metric.
         metric: Metric,
-        /// The side without samples.
-        side: Side,
+        /// The side without samples; none where it is both.
+        side: Option<Side>,
     },
     /// INCONCLUSIVE: the last look has not decided this metric.
     Undecided(Metric),
@@ -79,8 +79,8 @@ pub enum Reason {
     TooFew {
         /// The metric.
         metric: Metric,
-        /// The side.
-        side: Side,
+        /// The side; none where it is both.
+        side: Option<Side>,
         /// The most exchanges that such a round had, and how many it needs; none of what is no quantile.
         exchanges: Option<(u64, u64)>,
     },
@@ -163,6 +163,18 @@ impl Verdict {
             Self::Fail => "FAIL",
             Self::Inconclusive => "INCONCLUSIVE",
             Self::Invalid => "INVALID",
+        }
+    }
+}
+
+impl State {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Passed => "passed",
+            Self::Failed => "failed",
         }
     }
 }

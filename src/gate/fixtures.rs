@@ -30,7 +30,7 @@ pub(crate) fn terms(metrics: &[&str], max_rounds: usize) -> Terms {
 /// A gate on `terms`, driven to its end by the runs that `run` makes of attempt, arm and round, or until it has
 /// measured `at_most` rounds.
 pub(crate) fn gate(
-    terms: Terms,
+    terms: &Terms,
     at_most: usize,
     run: impl Fn(Attempt, usize, usize) -> RunRecord,
 ) -> GateRecord {

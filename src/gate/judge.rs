@@ -139,30 +139,42 @@ impl<'a> SoFar<'a> {
         if self.rounds.iter().all(|round| is_broken(&round.baseline)) {
             return Some((Verdict::Invalid, vec![Reason::BaselineBroken]));
         }
-        let mut empty = Vec::new();
-        let mut too_few = Vec::new();
-        for &metric in &self.terms.metrics {
-            for side in [Side::Baseline, Side::Candidate] {
-                let values: Vec<Value> = self.values(side, metric).collect();
-                if values.iter().all(|value| value.is_empty()) {
-                    empty.push(Reason::NoSamples { metric, side });
-                } else if values.iter().any(|value| value.known().is_none()) {
-                    let exchanges = values.iter().filter_map(|value| match value {
-                        Value::TooFew { had, needed } => Some((*had, *needed)),
-                        Value::Known(_) | Value::Missing => None,
-                    });
-                    too_few.push(Reason::TooFew {
-                        metric,
-                        side,
-                        exchanges: exchanges.max(),
-                    });
-                }
-            }
-        }
+        let metrics = || self.terms.metrics.iter().copied();
+        let empty: Vec<Reason> = metrics().filter_map(|metric| self.empty(metric)).collect();
         if !empty.is_empty() {
             return Some((Verdict::Fail, empty));
         }
+        let too_few: Vec<Reason> = metrics()
+            .filter_map(|metric| self.too_few(metric))
+            .collect();
         (!too_few.is_empty()).then_some((Verdict::Invalid, too_few))
+    }
+
+    /// A metric of which a side has nothing in any round.
+    fn empty(&self, metric: Metric) -> Option<Reason> {
+        let is_empty = |side| self.values(side, metric).all(Value::is_empty);
+        let side = one_or_both(is_empty)?;
+        Some(Reason::NoSamples { metric, side })
+    }
+
+    /// A metric that is not known of a side in some round.
+    fn too_few(&self, metric: Metric) -> Option<Reason> {
+        let lacks = |side| {
+            self.values(side, metric)
+                .any(|value| value.known().is_none())
+        };
+        let side = one_or_both(lacks)?;
+        let sides = [Side::Baseline, Side::Candidate].into_iter();
+        let values = sides.flat_map(|side| self.values(side, metric));
+        let exchanges = values.filter_map(|value| match value {
+            Value::TooFew { had, needed } => Some((had, needed)),
+            Value::Known(_) | Value::Missing => None,
+        });
+        Some(Reason::TooFew {
+            metric,
+            side,
+            exchanges: exchanges.max(),
+        })
     }
 
     /// Every way in which the candidate is worse.
@@ -352,5 +364,15 @@ impl<'a> SoFar<'a> {
             }
         }
         failures
+    }
+}
+
+/// The side of which `is` holds; none within where it holds of both.
+fn one_or_both(is: impl Fn(Side) -> bool) -> Option<Option<Side>> {
+    match (is(Side::Baseline), is(Side::Candidate)) {
+        (true, true) => Some(None),
+        (true, false) => Some(Some(Side::Baseline)),
+        (false, true) => Some(Some(Side::Candidate)),
+        (false, false) => None,
     }
 }

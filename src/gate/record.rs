@@ -1,6 +1,6 @@
 //! A gate as it is saved: what was built, every round, and what follows from them.
 
-use super::{Attempt, Decision, Gate, Next, Round, Terms};
+use super::{Attempt, Decision, Gate, Judged, Next, Round, Terms};
 use crate::compare::Comparison;
 
 /// One gate, from its terms to its rounds; what they say follows from it.
@@ -101,6 +101,15 @@ impl GateRecord {
         match self.next() {
             Next::Decided(decision) => Some(decision),
             Next::Another(_) => None,
+        }
+    }
+
+    /// What the attempt that was measured last says so far; none of the same binary.
+    #[must_use]
+    pub fn judged(&self) -> Option<Judged> {
+        match self.next() {
+            Next::Decided(decision) => decision.judged().cloned(),
+            Next::Another(progress) => Some(progress.judged),
         }
     }
 

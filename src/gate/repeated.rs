@@ -1,10 +1,8 @@
 //! A target gated against itself again and again: how often it is flagged, and what such gates can see.
 
-use statrs::distribution::{Beta, ContinuousCDF};
-
 use super::{GateRecord, Terms, Verdict};
 use crate::compare::Metric;
-use crate::stats::Spread;
+use crate::stats::{Spread, share_at_most};
 
 /// The confidence of the upper end of how often a build would be ended.
 const CONFIDENCE: f64 = 0.95;
@@ -99,16 +97,10 @@ impl Repeated {
         self.gates.len() - self.count(Verdict::Pass)
     }
 
-    /// The share of such gates that are not PASS, at most, at 95 % confidence: the exact binomial limit of C. J. Clopper and
-    /// E. S. Pearson (Biometrika 26, 1934).
+    /// The share of such gates that are not PASS, at most, at 95 % confidence.
     #[must_use]
     pub fn flagged_at_most(&self) -> f64 {
-        let (flagged, all) = (self.flagged() as f64, self.gates.len() as f64);
-        if flagged >= all {
-            return 1.0;
-        }
-        let beta = Beta::new(flagged + 1.0, all - flagged);
-        beta.map_or(1.0, |beta| beta.inverse_cdf(CONFIDENCE))
+        share_at_most(self.flagged() as u64, self.gates.len() as u64, CONFIDENCE)
     }
 
     /// The rise to rule out that this machine can: the next of 5, 10, 15, … % above what it can see of every metric.
@@ -186,6 +178,25 @@ mod tests {
         assert!((one.flagged_at_most() - 0.2161).abs() < 0.0005);
         let all = repeated(&[(Verdict::Invalid, 2)], 0.1);
         assert!((all.flagged_at_most() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_schema_describes_what_is_written() {
+        let schema = include_str!("../../docs/schemas/aa-1.json");
+        let schema = serde_json::from_str(schema).unwrap();
+        let schema = jsonschema::draft202012::new(&schema).unwrap();
+        let mut repeated = repeated(&[(Verdict::Pass, 2), (Verdict::Fail, 1)], 0.1);
+        for _ in 0..2 {
+            let written: serde_json::Value = serde_json::from_str(&repeated.to_json()).unwrap();
+            let wrong: Vec<String> = schema
+                .iter_errors(&written)
+                .map(|error| error.to_string())
+                .collect();
+            assert!(wrong.is_empty(), "{wrong:?}");
+            assert_eq!(written["flagged"], 1);
+            // Where the rounds differ too much to say more.
+            repeated.metrics[0] = Seen::new(repeated.metrics[0].metric, None, &repeated.terms);
+        }
     }
 
     #[test]

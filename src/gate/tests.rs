@@ -279,7 +279,7 @@ fn a_metric_without_samples_fails_and_one_with_too_few_is_no_measurement() {
     };
     let (decision, rounds) = run(&gate, with(none));
     assert_eq!((decision.verdict, rounds), (Verdict::Fail, 3));
-    let side = Side::Candidate;
+    let side = Some(Side::Candidate);
     assert_eq!(decision.reasons, [Reason::NoSamples { metric: P99, side }]);
     let (found, _) = verdict(&gate, with(Value::Missing));
     assert_eq!(found, Verdict::Fail);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Build, Builds, Decision, Failures, GateRecord, Judged, Needed, Next, Reason, Side, Standing,
-    State, Terms, TermsError, Verdict,
+    Terms, TermsError, Verdict,
 };
 use crate::compare::UnknownMetric;
 use crate::compare::wire::{ReadError as CompareError, WireChange, WireComparison, read};
@@ -203,6 +203,7 @@ impl WireGate {
         let attempts = match record.next() {
             Next::Decided(decision) => decision.attempts,
             Next::Another(progress) => {
+                let progress = *progress;
                 let begun = progress.unconfirmed.into_iter().chain([progress.judged]);
                 begun.collect()
             }
@@ -220,8 +221,11 @@ impl WireGate {
             terms: WireTerms::new(&record.terms),
             attempts: attempts.iter().map(WireJudged::new).collect(),
             builds: record.builds.as_ref().map(WireBuilds::new),
-            first: WireComparison::new(&record.first),
-            confirmation: record.confirmation.as_ref().map(WireComparison::new),
+            first: WireComparison::new(&record.first).without_intervals(),
+            confirmation: record
+                .confirmation
+                .as_ref()
+                .map(|again| WireComparison::new(again).without_intervals()),
         }
     }
 
@@ -350,9 +354,9 @@ impl WireReason {
         }
     }
 
-    fn at(self, side: Side) -> Self {
+    fn at(self, side: Option<Side>) -> Self {
         Self {
-            side: Some(side.name()),
+            side: Some(side.map_or("both", Side::name)),
             ..self
         }
     }
@@ -376,11 +380,7 @@ impl WireStanding {
     fn new(standing: &Standing) -> Self {
         Self {
             metric: standing.metric.to_string(),
-            state: match standing.state {
-                State::Open => "open",
-                State::Passed => "passed",
-                State::Failed => "failed",
-            },
+            state: standing.state.name(),
             change: WireChange::new(&standing.change),
             looks: standing.looks.iter().map(WireLook::new).collect(),
             both_infinite_rounds: standing.both_infinite,

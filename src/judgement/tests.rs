@@ -6,7 +6,7 @@ use super::*;
 use crate::exchange::Outcome;
 use crate::run_record::EndedBy;
 use crate::run_record::fixtures::{Answer as Reply, Asked, MS, SHOP, ok, record, shop};
-use crate::run_record::resources::Resources;
+use crate::run_record::resources::{MemorySeries, Resources};
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::windows::{Grid, Part, Recorder};
@@ -231,6 +231,9 @@ fn what_was_not_measured_holds_nothing() {
     run.resources = Resources::default();
     run.phases.truncate(2);
     let nothing = "fails | nothing was measured";
+    let unread = |what: &str| {
+        format!("fails | the target's {what} was not read (--watch says whose to read)")
+    };
     check(
         &run,
         SHOP,
@@ -257,9 +260,9 @@ fn what_was_not_measured_holds_nothing() {
                 "achieved_rate > 1/s in steady",
                 "fails | phase steady was not reached",
             ),
-            ("mem.idle < 1GiB", "fails | it was not measured"),
-            ("mem.slope < 1GiB/s", "fails | it was not measured"),
-            ("cpu.per_1k < 1h", "fails | it was not measured"),
+            ("mem.idle < 1GiB", &unread("memory")),
+            ("mem.slope < 1GiB/s", &unread("memory")),
+            ("cpu.per_1k < 1h", &unread("CPU time")),
         ],
     );
     run.phases.truncate(1);
@@ -288,6 +291,57 @@ fn memory_and_cpu_are_the_targets() {
             ("mem.after_idle < 9MB", "holds | 8900000 B"),
             ("mem.slope < 1kB/min", "holds | 12.5 B/s"),
             ("cpu.per_1k < 1s", "holds | 49 ms"),
+        ],
+    );
+}
+
+#[test]
+fn without_a_reading_nothing_of_memory_holds() {
+    let mut record = record("shop", SHOP, shop);
+    let rss = record.resources.memory.rss.as_mut().unwrap();
+    *rss = MemorySeries {
+        source: rss.source.clone(),
+        hz: rss.hz,
+        ..MemorySeries::default()
+    };
+    let unread = "fails | no memory was read in the measured phases";
+    let cases = [
+        (
+            "mem.idle < 1GiB",
+            "fails | no memory was read before the load",
+        ),
+        ("mem.p95 < 1GiB", unread),
+        ("mem.peak < 1GiB", unread),
+        ("mem.slope < 1GiB/s", unread),
+        (
+            "mem.after_idle < 1GiB",
+            "fails | no memory was read after the load",
+        ),
+        ("mem.peak >= 0B", unread),
+    ];
+    check(&record, SHOP, &cases);
+    record.resources.memory.rss.as_mut().unwrap().samples = 40;
+    let short = "fails | growth is told from ten seconds of readings on";
+    check(&record, SHOP, &[("mem.slope < 1GiB/s", short)]);
+}
+
+#[test]
+fn of_a_container_it_is_the_working_set_that_counts() {
+    let mut record = record("shop", SHOP, shop);
+    let rss = record.resources.memory.rss.clone().unwrap();
+    record.resources.memory.working_set = Some(MemorySeries {
+        idle_bytes: Some(3 << 20),
+        p95_bytes: Some(5 << 20),
+        peak_bytes: None,
+        ..rss
+    });
+    check(
+        &record,
+        SHOP,
+        &[
+            ("mem.idle < 4MiB", "holds | 3145728 B"),
+            ("mem.p95 < 5MiB", "fails | 5242880 B"),
+            ("mem.peak < 1GiB", "fails | it was not measured"),
         ],
     );
 }

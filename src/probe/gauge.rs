@@ -63,15 +63,15 @@ impl Gauge {
     pub(super) fn series(
         &self,
         source: String,
-        hz: u32,
-        processes: u32,
+        hz: f64,
+        processes: Option<u32>,
         peak: Option<u64>,
     ) -> MemorySeries {
         let sampled = self.measured.largest();
         let trend = self.measured.trend();
         MemorySeries {
             source,
-            hz: f64::from(hz),
+            hz,
             samples: self.measured.kept(),
             processes,
             idle_bytes: self.idle,

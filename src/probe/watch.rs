@@ -190,17 +190,15 @@ impl Watch {
             "/proc statm of {several}; {}",
             self.peak.words("VmHWM", "process")
         );
-        let rss = self
-            .rss
-            .series(source, self.hz, self.processes, self.peak.known());
+        let (hz, processes) = (f64::from(self.hz), Some(self.processes));
+        let rss = self.rss.series(source, hz, processes, self.peak.known());
         let pss = Pss {
             idle_bytes: self.idle_pss,
             after_idle_bytes: self.after_pss,
         };
         let inside = self.container.as_ref();
-        let series = |gauge: &Gauge, source: String, peak| {
-            gauge.series(source, self.hz, self.processes, peak)
-        };
+        let series =
+            |gauge: &Gauge, source: String, peak| gauge.series(source, hz, processes, peak);
         let memory = Memory {
             working_set: inside.map(|inside| {
                 let peak = inside.peak.words(inside.group.peak_file(), "container");

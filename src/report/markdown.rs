@@ -6,7 +6,7 @@ use super::figures::change_with_interval;
 use super::table;
 use super::{Options, table::ending};
 use crate::compare::{Comparison, Metric};
-use crate::gate::{GateRecord, Next, Standing, Verdict};
+use crate::gate::{GateRecord, Verdict};
 use crate::threshold::MemoryFigure;
 use crate::units::Quantile;
 
@@ -51,15 +51,13 @@ pub fn gate(record: &GateRecord) -> String {
         escaped(&title(&record.first)),
         escaped(&words)
     );
-    let standings = standings(record);
+    let standings = record
+        .judged()
+        .map_or(Vec::new(), |judged| judged.standings);
     if !standings.is_empty() {
         text += "| metric | change | says |\n| --- | --- | --- |\n";
         for standing in &standings {
-            let said = match standing.state {
-                crate::gate::State::Open => "open",
-                crate::gate::State::Passed => "passed",
-                crate::gate::State::Failed => "failed",
-            };
+            let said = standing.state.name();
             let change = change_with_interval(&standing.change);
             // Writing to a string does not fail.
             let _ = writeln!(text, "| {} | {change} | {said} |", standing.metric);
@@ -80,14 +78,6 @@ const PLAIN: Options<'static> = Options {
     saved: None,
     verbose: true,
 };
-
-fn standings(record: &GateRecord) -> Vec<Standing> {
-    let judged = match record.next() {
-        Next::Decided(decision) => decision.judged().cloned(),
-        Next::Another(progress) => Some(progress.judged),
-    };
-    judged.map_or(Vec::new(), |judged| judged.standings)
-}
 
 /// A mark that is seen in a list of pull requests; the word beside it says the same.
 fn mark(record: &GateRecord) -> &'static str {

@@ -5,6 +5,7 @@ mod gate;
 mod phases;
 mod repeated;
 mod resources;
+mod startup;
 #[cfg(test)]
 mod tests;
 mod thresholds;
@@ -15,6 +16,7 @@ pub use compare::compare;
 pub(super) use gate::ending;
 pub use gate::{gate, gate_plan, gate_round, gate_verdict};
 pub use repeated::{advice, gates};
+pub use startup::startup;
 
 use super::Options;
 use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};

@@ -111,10 +111,7 @@ impl Said<'_> {
                 )
             }
             Reason::NoSamples { metric, side } => {
-                format!(
-                    "there is not one sample of the {}'s {metric}{twice}.",
-                    side.name()
-                )
+                format!("{metric}: not one sample of {}{twice}.", whose(*side))
             }
             _ => return None,
         })
@@ -232,17 +229,20 @@ fn why_invalid(reason: &Reason) -> Option<String> {
             side,
             exchanges: Some((had, needed)),
         } => format!(
-            "{metric} needs {} requests per round, and the {} had {} in one: a higher --rate or a longer --measure.",
+            "{metric} needs {} requests per round; a round of {} had {}. A higher --rate or a longer --measure has more.",
             thousands(*needed),
-            side.name(),
+            whose(*side),
             thousands(*had)
         ),
-        Reason::TooFew { metric, side, .. } => format!(
-            "{metric} of the {} was not measured in every round.",
-            side.name()
-        ),
+        Reason::TooFew { metric, side, .. } => {
+            format!("{metric} of {} was not measured in every round.", whose(*side))
+        }
         _ => return None,
     })
+}
+
+fn whose(side: Option<Side>) -> String {
+    side.map_or("both".to_owned(), |side| format!("the {}", side.name()))
 }
 
 fn other(side: Side) -> Side {

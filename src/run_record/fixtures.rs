@@ -346,6 +346,7 @@ pub(crate) fn container() -> ContainerIdentity {
         image_id: format!("sha256:{}", "0a".repeat(32)),
         image_digest: Some(format!("svc@sha256:{}", "0b".repeat(32))),
         image_bytes: Some(2_610_000),
+        image_created: Some("2026-11-23T07:00:00Z".into()),
         network: "host".into(),
         limits: Limits {
             cpus: "0.5".parse().ok(),
@@ -400,7 +401,7 @@ fn resources() -> Resources {
                 source: "/proc statm; peak from the kernel (VmHWM)".into(),
                 hz: 20.0,
                 samples: 200,
-                processes: 1,
+                processes: Some(1),
                 idle_bytes: Some(6_396_314),
                 p50_bytes: Some(9_000_000),
                 p95_bytes: Some(9_200_000),

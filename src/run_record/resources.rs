@@ -9,7 +9,7 @@ pub struct Resources {
     pub cpu_ns: Option<u64>,
     /// From exec to ready, in nanoseconds.
     pub startup_ns: Option<u64>,
-    /// What the control group of a container tells beside memory and CPU time.
+    /// What is told of a container beside its memory and CPU time.
     pub container: Option<Container>,
 }
 
@@ -26,12 +26,12 @@ pub struct Memory {
     pub page_cache: Option<MemorySeries>,
 }
 
-/// What the control group of a container tells beside memory and CPU time.
+/// What is told of a container beside its memory and CPU time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Container {
-    /// Where the figures come from: `cgroup-v1` or `cgroup-v2`.
+    /// Where the figures come from: `cgroup-v1` or `cgroup-v2`, or `docker-stats` of a container elsewhere.
     pub source: String,
-    /// Readings of memory per second.
+    /// Readings of memory per second: as asked for, or as an engine gave them.
     pub hz: f64,
     /// The memory limit in bytes, of the container or of a group that it is in.
     pub memory_limit_bytes: Option<u64>,
@@ -57,7 +57,7 @@ pub struct MemorySeries {
     /// Samples in the measured phases.
     pub samples: u64,
     /// Processes, at most at once.
-    pub processes: u32,
+    pub processes: Option<u32>,
     /// Before any load.
     pub idle_bytes: Option<u64>,
     /// Median over the measured phases.

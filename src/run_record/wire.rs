@@ -290,7 +290,7 @@ struct WireSeries {
     source: String,
     hz: f64,
     samples: u64,
-    processes: u32,
+    processes: Option<u32>,
     idle_bytes: Option<u64>,
     p50_bytes: Option<u64>,
     p95_bytes: Option<u64>,

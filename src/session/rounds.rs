@@ -222,7 +222,6 @@ impl Rounds<'_> {
             engine: run::Engine::default(),
             workers: None,
             sample_hz: request.sample_hz,
-            subject: None,
         };
         let record = match run_once(self.stage, &run, folder.path(), self.shutdown, watch).await {
             // A run that was cut short stands beside none of the others.

@@ -10,13 +10,14 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::calls;
 use super::shutdown::Shutdown;
+use super::watching::{self, Watched};
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
 use crate::judgement::{Guard, rulings};
 pub use crate::load::Engine;
 use crate::load::{self, Load, LoadError, Loaded, Plan, Route};
 use crate::machine::{self, Pressure};
-use crate::probe::{Probe, ProbeError, Subject};
+use crate::probe::Probe;
 use crate::run_record::resources::Resources;
 use crate::run_record::{
     EndedBy, FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
@@ -51,8 +52,6 @@ pub struct Request {
     pub workers: Option<usize>,
     /// Memory readings per second.
     pub sample_hz: u32,
-    /// Whose memory to read; found by itself where none is given.
-    pub subject: Option<Subject>,
 }
 
 /// How long a target that tailmark started rests before its idle memory is read, and after the load: allocators give
@@ -80,18 +79,18 @@ pub async fn run_once(
     let spec = &request.target;
     let launched = launch(stage, spec, &request.access, folder, shutdown, watch);
     let (target, lease) = launched.await?;
-    let probe = probe(request, &target)?;
+    let watched = watching::begin(spec, &target, request.sample_hz).await?;
     watch(Event::Step(&format!("letting {} rest", spec.name)));
-    let rest = if target.pid().is_some() { REST } else { GLANCE };
+    let rest = if spec.is_started() { REST } else { GLANCE };
     shutdown.unless_requested(sleep(rest)).await?;
-    if let Some(probe) = &probe {
-        probe.idle();
+    if let Some(watched) = &watched {
+        watched.probe().idle();
     }
 
     let (started, _) = machine::utc_now();
     let (measured, answered) = {
         let _confined = stage.confine(|placement| &placement.generator)?;
-        let probe = probe.as_ref();
+        let probe = watched.as_ref().map(Watched::probe);
         let measured = calls::around(request, &target, shutdown, watch, async |plan, watch| {
             let answered = preflight(request, &plan, shutdown, watch).await?;
             let measured = measure(request, plan, probe, shutdown, watch).await?;
@@ -99,12 +98,12 @@ pub async fn run_once(
         });
         measured.await?
     };
-    let resources = match probe {
-        Some(probe) => {
+    let resources = match watched {
+        Some(watched) => {
             watch(Event::Step(&format!("letting {} rest", spec.name)));
             // Not for an interrupt's sake: the figures after the load are then those right after it.
             let _ = shutdown.unless_requested(sleep(rest)).await;
-            probe.finish()
+            watched.finish().await
         }
         None => Resources::default(),
     };
@@ -138,6 +137,30 @@ pub(super) async fn launch(
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<(Target, Option<Lease>), SessionError> {
+    launch_watched(stage, spec, access, folder, shutdown, watch, false).await
+}
+
+/// The same of a target that is ours to start, whose [`start`](Target::start) is watched closely.
+pub(super) async fn launch_closely(
+    stage: &Stage,
+    spec: &TargetSpec,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<(Target, Option<Lease>), SessionError> {
+    let access = Access::default();
+    launch_watched(stage, spec, &access, folder, shutdown, watch, true).await
+}
+
+async fn launch_watched(
+    stage: &Stage,
+    spec: &TargetSpec,
+    access: &Access,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+    closely: bool,
+) -> Result<(Target, Option<Lease>), SessionError> {
     watch(Event::Step(&format!("starting {}", spec.name)));
     let lease = shutdown.unless_requested(stage.lease(spec)).await??;
     let env = lease.as_ref().map(Lease::env).unwrap_or_default();
@@ -158,9 +181,13 @@ pub(super) async fn launch(
             .filter(|cpus| !cpus.is_empty()),
     };
     let _confined = stage.confine(|placement| &placement.target)?;
-    let target = shutdown
-        .unless_requested(Target::launch(spec, launch))
-        .await??;
+    let target = async {
+        match closely {
+            true => Target::launch_closely(spec, launch).await,
+            false => Target::launch(spec, launch).await,
+        }
+    };
+    let target = shutdown.unless_requested(target).await??;
     Ok((target, lease))
 }
 
@@ -330,27 +357,6 @@ fn measured_span(scenario: &Scenario, schedule: &Schedule) -> (u64, u64) {
 /// A reading of the monotonic clock as Tokio's timer wants it; that one's millisecond is enough for a bracket.
 fn instant_of(monotonic_ns: u64) -> Instant {
     Instant::now() + Duration::from_nanos(monotonic_ns.saturating_sub(load::monotonic()))
-}
-
-/// The probe of a target on this machine; none for one that is elsewhere, or whose process may not be seen.
-fn probe(request: &Request, target: &Target) -> Result<Option<Probe>, ProbeError> {
-    if let Some(subject) = request.subject {
-        return Probe::watch(subject, request.sample_hz).map(Some);
-    }
-    if let Some(pid) = target.pid() {
-        let subject = if target.is_container() {
-            Subject::Cgroup(pid)
-        } else {
-            Subject::Process(pid)
-        };
-        return Probe::watch(subject, request.sample_hz).map(Some);
-    }
-    let address = target.address();
-    if !address.ip().is_loopback() {
-        return Ok(None);
-    }
-    // Nobody asked for it, so what cannot be seen is left out of the record.
-    Ok(Probe::watch(Subject::Port(address.port()), request.sample_hz).ok())
 }
 
 fn record(request: &Request, started: String, measured: Measured) -> RunRecord {

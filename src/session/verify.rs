@@ -153,7 +153,6 @@ async fn play(
         engine: run::Engine::default(),
         workers: None,
         sample_hz: 1,
-        subject: None,
         access: Access::default(),
     };
     let mut start = None;

@@ -32,6 +32,18 @@ pub enum Direction {
     NotShown,
 }
 
+impl Direction {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lower => "lower",
+            Self::Higher => "higher",
+            Self::NotShown => "not shown",
+        }
+    }
+}
+
 /// ln(other ÷ reference), for values from 0 to +∞: 0 where both are equal and finite, NaN where both are infinite.
 #[must_use]
 pub fn log_ratio(reference: f64, other: f64) -> f64 {
@@ -71,17 +83,15 @@ impl Change {
         }
     }
 
-    /// The smallest rise, as a share, that so many rounds of such a spread show nine times of ten; none where the spread
-    /// is not known.
+    /// The smallest rise, as a share, that so many rounds of such a spread show nine times of ten; never less than half of
+    /// the interval, which is wide where the pairs are not spread as normal errors are. None where either is not known.
     #[must_use]
     pub fn visible(&self) -> Option<f64> {
+        let [low, high] = self.interval?;
+        let half = (high.ln() - low.ln()) / 2.0;
         let one_sided = f64::midpoint(self.level, 1.0);
-        self.interval?;
-        Some(rounds_needed::visible(
-            self.pair_sd?,
-            one_sided,
-            self.rounds,
-        ))
+        let projected = rounds_needed::visible(self.pair_sd?, one_sided, self.rounds);
+        Some(projected.max(half.exp_m1())).filter(|size| size.is_finite())
     }
 }
 
@@ -168,7 +178,7 @@ mod tests {
             .step_by(2)
             .for_each(|value| *value = (-0.1f64).exp());
         let change = Change::of(&reference, &other, 0.95);
-        // (1.960 + 1.282) × 0.14826 / √(0.955 × 20) = 0.110
+        // (1.960 + 1.282) × 0.14826 / √(0.955 × 20) = 0.110, and the interval is [−0.1, 0.1] at most.
         assert!(
             (change.visible().unwrap() - 0.1163).abs() < 0.0005,
             "{:?}",

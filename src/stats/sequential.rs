@@ -6,7 +6,8 @@
 //! is known from the |x| alone; the boundary of a look is the smallest c that so many of the drawn sign vectors reach now,
 //! or crossed earlier. It uses nothing that comes later, and holds exactly given |x|, whatever their distribution: the
 //! observed signs count as one more drawn vector, which makes a Monte Carlo test exact (M. Dwass: "Modified randomization
-//! tests for nonparametric hypotheses", Annals of Mathematical Statistics 28 (1957)).
+//! tests for nonparametric hypotheses", Annals of Mathematical Statistics 28 (1957)). They do so anew at every look: whoever
+//! has come so far may cross now with as many others as cross now, out of all that are left.
 
 use super::signed_rank::Signed;
 use crate::random::{Stream, bits};
@@ -137,9 +138,9 @@ impl Sequential<'_> {
         let place = self.looks.0.iter().position(|&n| n == x.len())?;
         let mut alive: Vec<u64> = (0..self.vectors as u64).collect();
         let mut found = None;
-        for &n in &self.looks.0[..=place] {
+        for (earlier, &n) in self.looks.0[..=place].iter().enumerate() {
             let signed = Signed::new(x[..n].iter().copied());
-            let boundary = self.boundary(n, &signed, &mut alive);
+            let boundary = self.boundary(n, earlier, &signed, &mut alive);
             found = Some(AtLook {
                 rounds: n,
                 doubled_statistic: signed.doubled_statistic(),
@@ -149,13 +150,14 @@ impl Sequential<'_> {
         found
     }
 
-    /// The boundary of a look; the vectors that reach it are no longer `alive` afterwards.
-    fn boundary(&self, n: usize, signed: &Signed, alive: &mut Vec<u64>) -> u64 {
+    /// The boundary of the look after `n` rounds, which `earlier` ones came before; the vectors that reach it are no longer
+    /// `alive` afterwards.
+    fn boundary(&self, n: usize, earlier: usize, signed: &Signed, alive: &mut Vec<u64>) -> u64 {
         let sums = Sums::new(signed.doubled_ranks());
         let mut statistics: Vec<u64> = alive.iter().map(|&v| sums.of(self.seed, v)).collect();
         let may = (self.looks.spent(self.level, n) * (self.vectors + 1) as f64 + 1e-9) as usize;
-        // The observed signs count as a vector that crosses now.
-        let crossed = self.vectors - alive.len() + 1;
+        // The observed signs count as a vector that crosses, at this look and at each before it.
+        let crossed = self.vectors - alive.len() + 1 + earlier;
         let boundary = match may.checked_sub(crossed) {
             None => sums.largest() + 1,
             Some(left) if left >= statistics.len() => 0,

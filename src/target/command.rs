@@ -11,6 +11,8 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::lookout::{Lookout, Sighting};
+use super::start::Start;
 use super::{Exit, ExitCause, Launch, Log, TargetError};
 use crate::child::Guarded;
 use crate::target_spec::{self, CommandLine, TargetSpec};
@@ -20,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long one attempt may take: a service that accepts and stays silent is asked again.
-const ATTEMPT_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const ATTEMPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often another port is tried, where the one that was free has been taken in the meantime.
 pub(super) const PORTS_TRIED: u32 = 3;
@@ -31,21 +33,24 @@ pub(super) struct Process {
     guarded: Guarded,
     address: SocketAddr,
     startup: Duration,
+    start: Option<Start>,
     ready: Instant,
     /// When it was seen to have ended.
     ended: watch::Receiver<Option<Instant>>,
     stop: target_spec::Stop,
 }
 
+/// Starts it, watched closely or not, and waits until it is ready.
 pub(super) async fn launch(
     spec: &TargetSpec,
     command: &CommandLine,
     launch: &Launch<'_>,
+    closely: bool,
 ) -> Result<Process, TargetError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match launch_once(spec, command, launch).await {
+        match launch_once(spec, command, launch, closely).await {
             Err(TargetError::EndedEarly { log, .. })
                 if tries < PORTS_TRIED && names_a_taken_port(&log) => {}
             outcome => return outcome,
@@ -57,6 +62,7 @@ async fn launch_once(
     spec: &TargetSpec,
     command: &CommandLine,
     launch: &Launch<'_>,
+    closely: bool,
 ) -> Result<Process, TargetError> {
     let problem = |what: &str, error: &io::Error| TargetError::Setup {
         name: spec.name.clone(),
@@ -66,7 +72,6 @@ async fn launch_once(
     let log = File::create(launch.log)
         .map_err(|error| problem(&format!("cannot write {}", launch.log.display()), &error))?;
     let command = command.with_port(address.port());
-    let started = Instant::now();
     let escalation = [(signal(spec.stop.signal), spec.stop.within)];
     let mut prepared = prepare(&command, &spec.folder, &[&spec.env, &launch.env]);
     prepared
@@ -76,6 +81,10 @@ async fn launch_once(
                 .map_err(|error| problem("cannot share the log", &error))?,
         )
         .stdout(log);
+    let asked = Instant::now();
+    let lookout = closely.then(|| Lookout::at(address, spec.ready.path.as_deref(), asked));
+    let lookout = lookout.transpose();
+    let lookout = lookout.map_err(|error| problem("cannot watch it start", &error))?;
     let mut guarded =
         Guarded::spawn(&mut prepared, &escalation).map_err(|source| TargetError::Start {
             name: spec.name.clone(),
@@ -83,8 +92,14 @@ async fn launch_once(
             folder: spec.folder.clone(),
             source,
         })?;
+    let started = guarded.begun();
+    let spawned = Instant::now();
     let ended = async || drop(guarded.ended().await);
-    match await_ready(ended, address, &spec.ready, started).await {
+    let readiness = match &lookout {
+        Some(lookout) => lookout.await_ready(ended, &spec.ready, started).await,
+        None => await_ready(ended, address, &spec.ready, started).await,
+    };
+    match readiness {
         Readiness::Ready => {}
         Readiness::Late(failure) => {
             // Stopped first, so that its last lines are really the last.
@@ -120,6 +135,14 @@ async fn launch_once(
         guarded,
         address,
         startup: ready - started,
+        start: lookout.map(|lookout| {
+            // What is spawned was executed in between.
+            let exec = Sighting {
+                at: spawned,
+                blind: spawned - started,
+            };
+            Start::seen(None, Some(exec), &lookout.seen())
+        }),
         ready,
         ended,
         stop: spec.stop,
@@ -137,6 +160,10 @@ impl Process {
 
     pub(super) fn startup(&self) -> Duration {
         self.startup
+    }
+
+    pub(super) fn start(&self) -> Option<Start> {
+        self.start
     }
 
     pub(super) async fn ended(&self) {
@@ -231,10 +258,7 @@ pub(super) async fn await_ready(
             },
         };
         if started.elapsed() >= ready.within {
-            return Readiness::Late(match &ready.path {
-                Some(path) => format!("GET {path} → {failure}"),
-                None => format!("port {} → {failure}", address.port()),
-            });
+            return late(ready, address, &failure);
         }
         tokio::select! {
             () = ended() => return Readiness::Ended,
@@ -242,6 +266,14 @@ pub(super) async fn await_ready(
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// That it was not ready in time, and how the last attempt failed.
+pub(super) fn late(ready: &target_spec::Ready, address: SocketAddr, failure: &str) -> Readiness {
+    Readiness::Late(match &ready.path {
+        Some(path) => format!("GET {path} → {failure}"),
+        None => format!("port {} → {failure}", address.port()),
+    })
 }
 
 async fn attempt(address: SocketAddr, path: Option<&str>) -> Result<(), String> {

@@ -49,7 +49,7 @@ impl Companions {
                 cpus: None,
             };
             running.push(Running {
-                process: command::launch(&own, &companion.command, &launch).await?,
+                process: command::launch(&own, &companion.command, &launch, false).await?,
                 name: own.name,
                 variable: companion.variable.clone(),
                 log,

@@ -37,6 +37,7 @@ impl Case {
             describe: None,
             env: Vec::new(),
             beside: Vec::new(),
+            watch: None,
         };
         Case { spec, folder }
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::command::prepare;
-use super::{Log, TargetError, in_words, wire};
+use super::exit::in_words;
+use super::{Log, TargetError, wire};
 use crate::child::{Guarded, Step};
 use crate::run_record::Audit;
 use crate::target_spec::{CommandLine, TargetSpec};

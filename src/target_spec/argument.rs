@@ -116,6 +116,7 @@ impl TargetSpec {
             describe: None,
             env: Vec::new(),
             beside: Vec::new(),
+            watch: None,
         }
     }
 }

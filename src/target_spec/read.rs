@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 
 use super::{
     CommandLine, Companion, Image, LimitError, Limits, Ready, Signal, Stop, Stores, TargetKind,
-    TargetSpec, TargetUrl,
+    TargetSpec, TargetUrl, watch,
 };
 use crate::document::{Fields, Keys, Kind, Node, Walk};
 
@@ -16,9 +16,9 @@ const FILE_KEYS: Keys = Keys::new(&["tailmark", "targets"], &[]).with_extensions
 const TARGET_KEYS: Keys = Keys::new(
     &[
         "command", "image", "url", "build", "ready", "stop", "stores", "seed", "audit", "describe",
-        "env", "beside", "port", "args", "limits",
+        "env", "beside", "port", "args", "limits", "watch",
     ],
-    &["prepare", "watch"],
+    &["prepare"],
 );
 const LIMITS_KEYS: Keys = Keys::new(&["cpus", "memory"], &[]);
 const READY_KEYS: Keys = Keys::new(&["path", "within"], &[]);
@@ -78,6 +78,7 @@ fn target<'d>(
         ["build", "seed", "audit", "describe"].map(|key| side_command(walk, fields, key));
     let env = env(walk, fields, stores.unwrap_or_default());
     let beside = beside(walk, fields, stores.unwrap_or_default());
+    let watch = watch::read(walk, fields);
     let (kind, image) = match (kind?, image?) {
         (Some(kind), image) => (kind, image),
         (None, Some(image)) => (TargetKind::Image(image), None),
@@ -98,6 +99,7 @@ fn target<'d>(
         describe: describe?,
         env: env?,
         beside: beside?,
+        watch: watch?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The URL of a service that runs already.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::uri::PathAndQuery;
@@ -42,6 +43,14 @@ impl TargetUrl {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is on this machine by what it says: a name may lead here too.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// The port; 80, or 443 for `https`, if none was written.

@@ -47,7 +47,8 @@ impl Tool {
         let mut words = words.iter().map(AsRef::as_ref);
         let first = words.next();
         command.args(first);
-        let measures = first.is_some_and(|word| word == "run" || word == "compare");
+        let measures =
+            first.is_some_and(|word| ["run", "compare", "gate"].iter().any(|own| word == *own));
         if measures && !self.preflight {
             command.arg("--no-preflight");
         }

@@ -103,7 +103,7 @@ async fn traced<B: MessageBody + 'static>(
     let span = request::span(request.method().as_str(), route.as_deref(), Some(&id));
     let serving = timed(rules, request, next).instrument(span.clone());
     let mut served = request::under(id, serving).await;
-    request::answered(&span, status(&served).as_u16(), since.elapsed());
+    request::answered(&span, || status(&served).as_u16(), since);
     if let Ok(value) = value {
         let headers = match &mut served {
             Ok(answer) => answer.headers_mut(),

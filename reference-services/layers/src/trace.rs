@@ -74,10 +74,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let answer = ready!(this.future.as_mut().poll(context))?;
-        let span = this.future.span();
-        if !span.is_disabled() {
-            telemetry::request::answered(span, status(&answer), this.since.elapsed());
-        }
+        telemetry::request::answered(this.future.span(), || status(&answer), *this.since);
         Poll::Ready(Ok(answer))
     }
 }

@@ -1,7 +1,7 @@
 //! The request at hand: what it is called, and what the log says of it.
 
 use contract::request_id::RequestId;
-use std::time::Duration;
+use std::time::Instant;
 use tokio::task::futures::TaskLocalFuture;
 use tracing::Span;
 use tracing::field::Empty;
@@ -43,10 +43,16 @@ pub fn span(method: &str, route: Option<&str>, id: Option<&RequestId>) -> Span {
     )
 }
 
-/// Notes the answer in the request's span, and writes the line that tells of both.
-pub fn answered(span: &Span, status: u16, latency: Duration) {
-    let latency = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-    span.record("status", status).record("latency_us", latency);
+/// Notes the answer to a request that came at `since` in its span, and writes the line that tells of both.
+///
+/// Neither the clock nor the status is asked where nobody reads the span.
+pub fn answered(span: &Span, status: impl FnOnce() -> u16, since: Instant) {
+    if span.is_disabled() {
+        return;
+    }
+    let latency = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    span.record("status", status())
+        .record("latency_us", latency);
     span.in_scope(|| tracing::info!("answered"));
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{Common, pin};
+use super::{Common, RuntimeArgs, pin};
 use crate::placement::Pin;
 
 /// `services`.
@@ -46,9 +46,13 @@ pub(in crate::cli) struct ServiceCheckArgs {
 
 /// `services up`.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "tailmark services up axum")]
+#[command(
+    after_help = "tailmark services up axum",
+    long_about = "Runs targets with stores of their own until Ctrl-C, and prints where they are. Without names, the first \
+                  target of each service: targets that differ in nothing but their names and `env` are one service."
+)]
 pub(in crate::cli) struct UpArgs {
-    /// Targets by name [all that tailmark starts]
+    /// Targets by name [the first of each service: of targets that differ by `env` alone the first]
     #[arg(value_name = "NAME")]
     pub(in crate::cli) names: Vec<String>,
     /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
@@ -60,6 +64,8 @@ pub(in crate::cli) struct UpArgs {
     /// CPUs of the targets and of their stores, such as 0:1-2:3, the first part unused
     #[arg(long, value_name = "auto|none|G:T:S", default_value = "none", value_parser = pin)]
     pub(in crate::cli) pin: Pin,
+    #[command(flatten)]
+    pub(in crate::cli) containers: RuntimeArgs,
     #[command(flatten)]
     pub(in crate::cli) common: Common,
 }

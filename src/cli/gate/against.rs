@@ -127,7 +127,7 @@ fn comparisons(folder: &Path) -> Result<Vec<Comparison>, Failure> {
         .filter_map(|path| match archive::read(&path).ok()? {
             Saved::Comparison(text) => Comparison::from_json(&text).ok(),
             Saved::Gate(text) => GateRecord::from_json(&text).ok().map(|gate| gate.first),
-            Saved::Run(_) => None,
+            Saved::Run(_) | Saved::Startups(_) => None,
         })
         .collect())
 }

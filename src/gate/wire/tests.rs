@@ -9,7 +9,7 @@ use crate::run_record::fixtures::{MS, ok, spread};
 
 /// The candidate answers in `slower` ms more than the baseline.
 fn given(slower: u64, at_most: usize) -> GateRecord {
-    let mut record = gate(terms(&["p99"], 10), at_most, |attempt, arm, round| {
+    let mut record = gate(&terms(&["p99"], 10), at_most, |attempt, arm, round| {
         let drawn = (round as u64 + 20 * attempt as u64) * 7 + arm as u64;
         let base = MS + (arm as u64) * slower * MS + spread(drawn, MS / 50);
         arm_run(arm, |asked| ok(base + spread(asked.arrival, MS / 10)))

@@ -6,6 +6,7 @@ mod figures;
 use std::collections::BTreeSet;
 
 use crate::compare::{ArmRound, Comparison, Metric};
+use crate::gate::Standing;
 use crate::report::Options;
 pub(in crate::report) use closing::words as closing;
 use figures::Figures;
@@ -27,7 +28,7 @@ pub fn compare(comparison: &Comparison, options: &Options) -> String {
         Section::Validity,
         Section::Closing,
     ];
-    sections(comparison, options, &mut page, &all);
+    sections(comparison, None, options, &mut page, &all);
     if let Some(folder) = options.saved {
         page.paragraph(&super::saved(folder));
     }
@@ -50,13 +51,19 @@ pub(in crate::report) enum Section {
 }
 
 /// These sections of a comparison, in their order.
+///
+/// Of a gate, whose rounds ended when enough was seen, only the intervals of `gated` hold.
 pub(in crate::report) fn sections(
     comparison: &Comparison,
+    gated: Option<&[Standing]>,
     options: &Options,
     page: &mut Page,
     sections: &[Section],
 ) {
-    let view = View::of(comparison);
+    let view = View {
+        gated,
+        ..View::of(comparison)
+    };
     for section in sections {
         match section {
             Section::Title => view.title(page),
@@ -80,6 +87,7 @@ pub(in crate::report) fn sections(
 
 struct View<'a> {
     comparison: &'a Comparison,
+    gated: Option<&'a [Standing]>,
     unit: TimeUnit,
 }
 
@@ -101,6 +109,7 @@ impl<'a> View<'a> {
         Self {
             unit: TimeUnit::for_times(of_reference(Quantile::P50), of_reference(Quantile::P99)),
             comparison,
+            gated: None,
         }
     }
 
@@ -402,9 +411,10 @@ impl<'a> View<'a> {
                 .zip(size(Quantile::P50))
                 .is_some_and(|(p99, p50)| p99 >= FAR_TAIL * p50);
             let words = format!(
-                "{name}'s p99 ÷ {}'s spreads by {} from round to round; both correlate by {correlation:.2}",
+                "{name}'s p99 ÷ {}'s spreads by {} from round to round; both correlate by {}",
                 comparison.plan.arms[0],
                 size_of_change(sd.exp()),
+                format!("{correlation:.2}").replace('-', "−"),
             );
             page.labelled("pairs", &[&words]);
             if correlation >= TOGETHER && far {

@@ -95,6 +95,8 @@ fn projections(judged: &Judged, terms: &Terms) -> Vec<String> {
             format!(
                 "{line}: more than the {most} there may be. A higher --rate, a longer --measure or a wider --ruled-out needs fewer"
             )
+        } else if to_fail > most as f64 {
+            format!("{line}; there may be {most}")
         } else {
             line
         }
@@ -107,8 +109,11 @@ fn projections(judged: &Judged, terms: &Terms) -> Vec<String> {
 pub fn gate(record: &GateRecord, options: &Options) -> String {
     let mut page = Page::new(options.width, options.color);
     if !record.latest().rounds().is_empty() {
+        let judged = record.judged();
+        let standings = judged.as_ref().map_or(&[][..], |judged| &judged.standings);
         sections(
             record.latest(),
+            Some(standings),
             options,
             &mut page,
             &[
@@ -195,3 +200,6 @@ fn minutes(time: Duration) -> String {
     };
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub(super) fn lines(record: &RunRecord, page: &mut Page) {
             .map(|ns| format!("ready after {}", span(ns))),
     ]);
     if !facts.is_empty() {
-        let source = memory.map(|(_, series)| format!("{}, {:.0} Hz", series.source, series.hz));
+        let source = memory.map(|(_, series)| format!("{}, {} Hz", series.source, series.hz));
         page.labelled("target", &[&facts, &source.unwrap_or_default()]);
     }
     if let Some(container) = &resources.container {

@@ -56,6 +56,8 @@ struct WireContainer {
     image_id: String,
     image_digest: Option<String>,
     image_bytes: Option<u64>,
+    #[serde(default)]
+    image_created: Option<String>,
     network: String,
     limit_nano_cpus: Option<u64>,
     limit_memory_bytes: Option<u64>,
@@ -170,6 +172,7 @@ impl WireContainer {
             image_id: container.image_id.clone(),
             image_digest: container.image_digest.clone(),
             image_bytes: container.image_bytes,
+            image_created: container.image_created.clone(),
             network: container.network.clone(),
             limit_nano_cpus: container.limits.cpus.map(Cpus::nano),
             limit_memory_bytes: container.limits.memory.map(MemoryLimit::bytes),
@@ -183,6 +186,7 @@ impl WireContainer {
             image_id: self.image_id,
             image_digest: self.image_digest,
             image_bytes: self.image_bytes,
+            image_created: self.image_created,
             network: self.network,
             limits: Limits {
                 cpus: self.limit_nano_cpus.map(Cpus::of_nano),

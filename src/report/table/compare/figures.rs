@@ -88,12 +88,15 @@ impl Figures {
             arms: [0, arm],
         };
         let level = view.comparison.level() * 100.0;
-        let level = format!("{level:.1}").trim_end_matches(".0").to_owned();
+        let level = match view.gated {
+            Some(_) => String::new(),
+            None => format!(", {} %", format!("{level:.1}").trim_end_matches(".0")),
+        };
         Self {
             arms: [names[0].clone(), names[arm].clone()],
             against: [
-                format!("{} against {}, {level} %", names[arm], names[0]),
-                format!("change, {level} %"),
+                format!("{} against {}{level}", names[arm], names[0]),
+                format!("change{level}"),
             ],
             rows: rows.all(),
         }
@@ -165,7 +168,7 @@ impl Said {
             }
             Self::Undecided(Some(size)) => format!("none (≥ {size})"),
             Self::Needs(requests) if long => {
-                format!("needs {} per round (--metric p99.9)", thousands(*requests))
+                format!("needs {} per round", thousands(*requests))
             }
             Self::Needs(_) => "see note".to_owned(),
         }
@@ -238,6 +241,7 @@ impl Rows<'_> {
         });
         let known = values.iter().all(|value| value.value != UNKNOWN);
         let (change, said) = match (comparison.change(self.arms[1], metric), metric) {
+            (Some(change), _) if self.view.gated.is_some() => self.gated(&change, metric),
             (Some(change), _) => (change_with_interval(&change), self.said(&change, metric)),
             (None, Metric::Response(quantile)) if known => {
                 (UNKNOWN.to_owned(), Said::Needs(fewest_per_round(quantile)))
@@ -269,6 +273,20 @@ impl Rows<'_> {
                 Said::Undecided(size.map(|size| size_of_change(1.0 + size)))
             }
         }
+    }
+
+    /// The change of a metric in a gate: with the interval of its looks where it decides, without one elsewhere.
+    fn gated(&self, change: &Change, metric: Metric) -> (String, Said) {
+        let mut standings = self.view.gated.unwrap_or_default().iter();
+        let Some(standing) = standings.find(|standing| standing.metric == metric) else {
+            let bare = Change {
+                interval: None,
+                ..change.clone()
+            };
+            return (change_with_interval(&bare), Said::Words(String::new()));
+        };
+        let said = Said::Words(standing.state.name().to_owned());
+        (change_with_interval(&standing.change), said)
     }
 
     fn failed(&self) -> Row {

@@ -1,0 +1,307 @@
+//! `tailmark gate` from outside, on the oracle: verdicts and exit codes, two revisions of a repository, going on after an
+//! interrupt, what a CI system is told, and what is refused before anything starts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use support::{Ran, Tool};
+
+/// Longer than a few rounds can take on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const SCENARIO: &str = "\
+tailmark: 1
+why: One request whose time is known.
+flows:
+  only:
+    steps:
+      - { name: answer, get: /1 }
+phases:
+  - { name: steady, rate: 200/s, for: 5s }
+";
+
+/// Short rounds, and a metric that needs few requests.
+const SHORT: [&str; 7] = [
+    "--metric",
+    "p50",
+    "--warmup",
+    "100ms",
+    "--measure",
+    "300ms",
+    "--no-confirm",
+];
+
+/// A repository whose target is the oracle: it is built by copying it, and answers after `answer` of each commit.
+fn repository(tool: &Tool, answers: &[&str]) {
+    let root = tool.folder.path();
+    git(root, &["init", "--quiet", "--initial-branch=main"]);
+    git(root, &["config", "user.name", "Nobody"]);
+    git(root, &["config", "user.email", "nobody@example.com"]);
+    tool.write("crud.yaml", SCENARIO);
+    tool.write(".gitignore", "built\nresults\n");
+    let program = env!("CARGO_BIN_EXE_tailmark");
+    for (number, answer) in answers.iter().enumerate() {
+        tool.write("notes", &format!("{number}"));
+        tool.write(
+            "targets.yaml",
+            &format!(
+                "tailmark: 1\ntargets:\n  oracle:\n    build: cp {program} built\n    \
+                 command: ./built oracle --quiet --for 60s --port {{port}} --constant {answer}\n"
+            ),
+        );
+        git(root, &["add", "--all"]);
+        git(root, &["commit", "--quiet", "--no-gpg-sign", "-m", answer]);
+        git(root, &["tag", &format!("v{number}")]);
+    }
+}
+
+fn git(folder: &Path, words: &[&str]) {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(words)
+        .output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+}
+
+/// `tailmark gate` with a place of its own for revisions.
+fn gate(tool: &Tool, words: &[&str]) -> Command {
+    let mut command = tool.command(&[&["gate", "crud.yaml"], words].concat());
+    for variable in [
+        "GITHUB_ACTIONS",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET_DIR",
+    ] {
+        command.env_remove(variable);
+    }
+    command.env("XDG_CACHE_HOME", tool.folder.path().join("cache"));
+    command
+}
+
+#[track_caller]
+fn refused(tool: &Tool, words: &[&str], message: &str, hint: &str) {
+    let Ran { code, out, err } = gate(tool, words).output().unwrap().into();
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{words:?}: {err}");
+    let expected = format!("error: {message}\nhint: {hint}\n");
+    assert!(err.ends_with(&expected), "{words:?}: {err}");
+    assert!(tool.saved().is_empty(), "{:?}", tool.saved());
+}
+
+#[test]
+fn a_slower_revision_fails_after_an_interrupt_and_tells_the_ci_system() {
+    let tool = Tool::new();
+    // So long that lateness of a busy machine is none beside them.
+    repository(&tool, &["200ms", "400ms"]);
+    let words = ["--baseline-ref", "v0", "--max-rounds", "10"];
+    let words = [&words[..], &SHORT].concat();
+
+    // The first start is interrupted once a round is saved.
+    let mut child = gate(&tool, &words)
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let saved = loop {
+        let of_gate = tool.saved().into_iter().next();
+        let file = of_gate.map(|name| tool.results().join(name).join("gate.json"));
+        if let Some(file) = file.filter(|file| file.is_file()) {
+            break file.parent().unwrap().to_owned();
+        }
+        assert!(
+            begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(),
+            "no round is saved"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let begun = read(&saved.join("gate.json"));
+    let before = begun["first"]["rounds"].as_array().unwrap().len();
+    assert!((1..10).contains(&before), "{before}");
+
+    let folder = saved.to_str().unwrap();
+    let summary = tool.folder.path().join("summary.md");
+    let outputs = tool.folder.path().join("outputs");
+    let resumed = [
+        &words[..],
+        &["--resume", folder, "-o", "gate.xml", "-o", "gate.json"],
+    ]
+    .concat();
+    let ran: Ran = gate(&tool, &resumed)
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .env("GITHUB_OUTPUT", &outputs)
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.out, ran.err);
+    let last = ran.out.lines().rfind(|line| line.starts_with("FAIL"));
+    assert!(last.unwrap().contains("p50 +"), "{}", ran.out);
+    assert!(
+        ran.err
+            .contains("::error title=tailmark gate crud::FAIL: p50"),
+        "{}",
+        ran.err
+    );
+
+    let gate = read(&tool.folder.path().join("gate.json"));
+    let rounds = gate["first"]["rounds"].as_array().unwrap();
+    assert_eq!(
+        rounds[..before],
+        begun["first"]["rounds"].as_array().unwrap()[..]
+    );
+    let valid = rounds.iter().filter(|round| round["valid"] == true).count();
+    assert_eq!((gate["verdict"].as_str(), valid), (Some("fail"), 10));
+    let builds = &gate["builds"];
+    assert_eq!(
+        builds["baseline"]["digest"], builds["candidate"]["digest"],
+        "the same program"
+    );
+    assert_ne!(
+        builds["baseline"]["command"],
+        builds["candidate"]["command"]
+    );
+    assert_eq!(builds["baseline"]["revision"].as_str().unwrap().len(), 40);
+    let junit = fs::read_to_string(tool.folder.path().join("gate.xml")).unwrap();
+    assert!(junit.contains("<failure message=\"p50 +"), "{junit}");
+    assert!(fs::read_to_string(&summary).unwrap().contains("FAIL: crud"));
+    let outputs = fs::read_to_string(&outputs).unwrap();
+    assert!(outputs.starts_with("verdict=fail\nratio="), "{outputs}");
+    assert!(
+        outputs.contains(&format!("results-path={folder}\n")),
+        "{outputs}"
+    );
+    let shown = tool.run(&["report", folder]);
+    assert!(
+        shown.out.lines().any(|line| line.starts_with("FAIL ")),
+        "{}",
+        shown.out
+    );
+
+    // What was built is gone, and git knows of no other working tree.
+    let cache = tool.folder.path().join("cache/tailmark/revisions");
+    let place = fs::read_dir(cache).unwrap().next().unwrap().unwrap().path();
+    let left: Vec<_> = fs::read_dir(place)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["lock"]);
+
+    let other = [
+        "--baseline-ref",
+        "v0",
+        "--max-rounds",
+        "10",
+        "--rate",
+        "300/s",
+        "--resume",
+        folder,
+    ];
+    let Ran { code, err, .. } = self::gate(&tool, &[&other[..], &SHORT].concat())
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("error: --resume: what was begun differs in its rate"),
+        "{err}"
+    );
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_same_binary_passes_at_once() {
+    let tool = Tool::new();
+    repository(&tool, &["2ms", "2ms"]);
+    let ran: Ran = gate(&tool, &["--baseline-ref", "v0"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.out, ran.err);
+    let verdict = ran.out.lines().rfind(|line| line.starts_with("PASS"));
+    assert!(verdict.unwrap().contains("same binary"), "{}", ran.out);
+    let digests = ran.out.lines().filter(|line| line.contains(" · sha256 "));
+    assert_eq!(digests.count(), 2, "{}", ran.out);
+}
+
+#[test]
+fn what_cannot_be_gated_is_refused_before_anything_starts() {
+    let tool = Tool::new();
+    repository(&tool, &["2ms", "3ms"]);
+    let of_revision = ["--baseline-ref", "v0"];
+    refused(
+        &tool,
+        &[],
+        "a gate needs a baseline and a candidate",
+        "--baseline-ref main, or --baseline A --candidate B",
+    );
+    refused(
+        &tool,
+        &["--baseline-ref", "v9"],
+        "git knows no revision `v9` here",
+        "fetch it first: git fetch origin v9",
+    );
+    refused(
+        &tool,
+        &["--baseline", "oracle", "--candidate", "oracel"],
+        "unknown target `oracel`; did you mean `oracle`?",
+        "targets.yaml has oracle",
+    );
+    refused(
+        &tool,
+        &[
+            "--baseline",
+            "oracle",
+            "--candidate",
+            "oracle",
+            "--allowed",
+            "20%",
+        ],
+        "the change to rule out (0.2) must lie above the allowed one (0.2), which must not be negative",
+        "--allowed 5% --ruled-out 20%",
+    );
+    refused(
+        &tool,
+        &[
+            "--baseline",
+            "oracle",
+            "--candidate",
+            "oracle",
+            "--max-time",
+            "1m",
+        ],
+        "1 rounds of 33 s fit into 60 s: the first verdict comes after 10",
+        "a longer --max-time, or a shorter --measure or --warmup",
+    );
+    let set = Ran::from(
+        gate(&tool, &of_revision)
+            .env("CARGO_TARGET_DIR", "x")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(set.code, Some(2));
+    assert!(
+        set.err
+            .contains("CARGO_TARGET_DIR is set: both revisions would be built in one folder")
+    );
+    tool.write("notes", "changed");
+    refused(
+        &tool,
+        &of_revision,
+        "1 change is not committed, notes first: HEAD is what is measured, without it",
+        "commit them, or git stash",
+    );
+}
