@@ -9,8 +9,6 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -518,33 +516,6 @@ fn a_container_whose_only_process_is_killed_for_memory_is_said_to_be() {
     assert!(text.contains(said), "{text}");
 }
 
-/// The daemon at a port, as another machine's is reached: what comes there is passed on to its socket.
-fn at_a_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let socket = host
-        .strip_prefix("unix://")
-        .unwrap_or("/var/run/docker.sock")
-        .to_owned();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let daemon = UnixStream::connect(&socket).unwrap();
-            let (mut asks, mut hears) = (client.try_clone().unwrap(), client);
-            let (mut takes, mut tells) = (daemon.try_clone().unwrap(), daemon);
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut asks, &mut takes);
-                let _ = takes.shutdown(Shutdown::Write);
-            });
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut tells, &mut hears);
-                let _ = hears.shutdown(Shutdown::Both);
-            });
-        }
-    });
-    format!("tcp://127.0.0.1:{port}")
-}
-
 /// What a record says of a container with 64 MiB and a tenth of a CPU that is always busy, watched for 5 s from afar.
 fn assert_coarse(record: &Value, hungry: &Hungry) {
     let resources = &record["resources"];
@@ -592,7 +563,7 @@ fn a_container_of_a_daemon_elsewhere_is_watched_by_what_that_tells() {
     };
     let server = Scripted::start(|_| Reply::Status(200));
     let tool = Tool::new();
-    let elsewhere = at_a_port();
+    let elsewhere = support::forwarded::at_a_port();
     let environment = [("DOCKER_HOST", elsewhere.as_str())];
     let ran = watching(&tool, &server, &hungry, "5s", &environment).output();
     let record = support::Ran::from(ran.unwrap()).json(0);

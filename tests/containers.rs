@@ -530,6 +530,51 @@ fn what_a_killed_run_leaves_behind_is_removed_by_the_next() {
 }
 
 #[test]
+fn an_engine_at_a_port_runs_targets_that_need_nothing_of_this_machine() {
+    let Some(image) = image() else { return };
+    let tool = tool(&image, "{ path: / }");
+    let elsewhere = support::forwarded::at_a_port();
+    let run = |flags: &[&str]| {
+        let words = [&["run", "load.yaml", "--target", "svc", "--json"], flags].concat();
+        let output = tool.command(&words).env("DOCKER_HOST", &elsewhere).output();
+        support::Ran::from(output.unwrap())
+    };
+    let ran = run(&[]);
+    let record = ran.json(0);
+    assert!(ran.err.contains("svc runs in a container: "), "{}", ran.err);
+    let target = &record["target"];
+    assert!(
+        target["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127.0.0.1:"),
+        "{target}"
+    );
+    // Its process is not looked for here.
+    assert!(target["identity"]["process_id"].is_null(), "{target}");
+    assert!(
+        target["exit"]
+            .as_str()
+            .unwrap()
+            .starts_with("stopped within "),
+        "{target}"
+    );
+    let container = &record["resources"]["container"];
+    assert_eq!(container["source"], "docker-stats", "{container}");
+    assert!(record["resources"]["memory"]["working_set"]["idle_bytes"].is_u64());
+
+    let file = tool.folder.path().join("targets.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("image:", "stores: [redis], image:")).unwrap();
+    let ran = run(&["--runtime", "container"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let expected = format!(
+        "error: svc has stores or processes beside it on 127.0.0.1 here, out of reach of a container at {elsewhere}\n"
+    );
+    assert!(ran.err.starts_with(&expected), "{}", ran.err);
+}
+
+#[test]
 fn an_end_for_want_of_memory_is_said_with_the_limit() {
     let Some(image) = image() else { return };
     let tool = tool(&image, "{ path: / }");

@@ -79,7 +79,8 @@ pub async fn run_once(
     let spec = &request.target;
     let launched = launch(stage, spec, &request.access, folder, shutdown, watch);
     let (target, lease) = launched.await?;
-    let watched = watching::begin(spec, &target, request.sample_hz).await?;
+    let watched = watching::begin(spec, &target, request.sample_hz);
+    let watched = shutdown.unless_requested(watched).await??;
     watch(Event::Step(&format!("letting {} rest", spec.name)));
     let rest = if spec.is_started() { REST } else { GLANCE };
     shutdown.unless_requested(sleep(rest)).await?;

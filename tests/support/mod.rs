@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod documents;
+pub(crate) mod forwarded;
 pub(crate) mod freezing;
 pub(crate) mod multiplexed;
 pub(crate) mod scripted;
