@@ -28,17 +28,8 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
         &name,
         args.of_rounds.resume.as_deref(),
     )?;
-    let comparison = match run(&request, &args, before, &keep).await {
-        Ok(comparison) if !comparison.rounds().is_empty() => comparison,
-        Ok(_) => {
-            keep.give_up();
-            return Err(Failure::interrupted());
-        }
-        Err(failure) => {
-            keep.give_up();
-            return Err(failure);
-        }
-    };
+    let came = run(&request, &args, before, &keep).await;
+    let (keep, comparison) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
     outputs.write_comparison(&comparison)?;
     let common = &args.of_rounds.common;

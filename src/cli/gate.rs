@@ -39,18 +39,10 @@ pub(super) async fn gate(args: Box<GateArgs>) -> Result<Outcome, Failure> {
         return itself::itself(&args, prepared, outputs).await;
     }
     let keep = prepared.keep(&args)?;
-    let record = prepared.decide(&args, keep.folder()).await;
-    let record = match record {
-        Ok(record) if record.first.rounds().is_empty() && record.interrupted => {
-            keep.give_up();
-            return Err(Failure::interrupted());
-        }
-        Ok(record) => record,
-        Err(failure) => {
-            keep.give_up();
-            return Err(failure);
-        }
-    };
+    let came = prepared.decide(&args, keep.folder()).await;
+    let (keep, record) = keep.unless_empty(came, |came| {
+        came.interrupted && came.first.rounds().is_empty()
+    })?;
     keep.folder().write(archive::GATE_FILE, &record.to_json())?;
     let saved = keep.keep()?;
     let leniency = Leniency {

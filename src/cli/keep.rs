@@ -63,6 +63,22 @@ impl Keep {
         }
     }
 
+    /// What came of a command that measures here; it is given up where nothing did: it failed, or was interrupted before
+    /// anything was whole, which `empty` tells.
+    pub(super) fn unless_empty<T>(
+        self,
+        came: Result<T, Failure>,
+        empty: impl FnOnce(&T) -> bool,
+    ) -> Result<(Self, T), Failure> {
+        let failure = match came {
+            Ok(measured) if !empty(&measured) => return Ok((self, measured)),
+            Ok(_) => Failure::interrupted(),
+            Err(failure) => failure,
+        };
+        self.give_up();
+        Err(failure)
+    }
+
     /// Leaves nothing of a command that came to nothing, unless a target has said why.
     pub(super) fn give_up(self) {
         if let Self::Saved { folder, .. } = self {

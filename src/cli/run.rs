@@ -73,13 +73,8 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     }
     check_limits(&request.scenario, request.workers)?;
     let keep = Keep::open(&args.saving, &name(&request))?;
-    let record = match measure(&request, &args, terms, keep.folder().path()).await {
-        Ok(record) => record,
-        Err(failure) => {
-            keep.give_up();
-            return Err(failure);
-        }
-    };
+    let came = measure(&request, &args, terms, keep.folder().path()).await;
+    let (keep, record) = keep.unless_empty(came, |_| false)?;
     keep.folder().write(RUN_FILE, &record.saved_json())?;
     let saved = keep.keep()?;
     outputs.write(|_| record.saved_json())?;

@@ -25,17 +25,8 @@ pub(super) async fn startup(args: Box<StartupArgs>) -> Result<Outcome, Failure> 
         durability: args.durability.into(),
     };
     let keep = Keep::open(&args.saving, &name(&request))?;
-    let startups = match measure(&request, &args, terms, &keep).await {
-        Ok(startups) if !startups.rounds().is_empty() => startups,
-        Ok(_) => {
-            keep.give_up();
-            return Err(Failure::interrupted());
-        }
-        Err(failure) => {
-            keep.give_up();
-            return Err(failure);
-        }
-    };
+    let came = measure(&request, &args, terms, &keep).await;
+    let (keep, startups) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
     outputs.write(|_| startups.to_json())?;
     let options = crate::report::Options {

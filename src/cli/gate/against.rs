@@ -61,17 +61,7 @@ pub(super) async fn against(args: &GateArgs, outputs: Outputs) -> Result<Outcome
     let terms = rounds::stage_terms(of_rounds, &request)?;
     let arms = &request.arms;
     let measured = on_stage(&of_rounds.common, arms, terms, place.path(), work).await;
-    let comparison = match measured {
-        Ok(comparison) if !comparison.interrupted => comparison,
-        Ok(_) => {
-            keep.give_up();
-            return Err(Failure::interrupted());
-        }
-        Err(failure) => {
-            keep.give_up();
-            return Err(failure);
-        }
-    };
+    let (keep, comparison) = keep.unless_empty(measured, |came| came.interrupted)?;
     let saved = keep.keep()?;
     outputs.write_comparison(&comparison)?;
     let advice: Vec<_> = args
