@@ -81,8 +81,8 @@ async fn launch_once(
                 .map_err(|error| problem("cannot share the log", &error))?,
         )
         .stdout(log);
-    let asked = Instant::now();
-    let lookout = closely.then(|| Lookout::at(address, spec.ready.path.as_deref(), asked));
+    let path = spec.ready.path.as_deref();
+    let lookout = closely.then(|| Lookout::at(address, path, Instant::now()));
     let lookout = lookout.transpose();
     let lookout = lookout.map_err(|error| problem("cannot watch it start", &error))?;
     let mut guarded =
