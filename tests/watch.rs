@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
+use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 
 use support::Tool;
@@ -124,12 +127,19 @@ fn each_arm_of_a_comparison_has_its_own() {
     drop(memory);
 }
 
+/// A port on which nobody listens, and that nobody else gets meanwhile.
+fn port_of_nobody() -> (OwnedFd, u16) {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = SocketAddrV4::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+    (socket, address.port())
+}
+
 #[test]
 fn what_is_not_there_is_an_error_before_anything_is_sent() {
     let server = Scripted::start(|_| Reply::Status(200));
     let url = server.url();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = nobody.local_addr().unwrap().port();
+    let (_held, nobody) = port_of_nobody();
     let tool = tool(&[
         format!("gone: {{ url: \"{url}\", watch: {{ pid: 4194304 }} }}"),
         format!("there: {{ url: \"{url}\" }}"),
