@@ -3,7 +3,7 @@
 //!
 //! The unit of replication is the round, never the request: requests of one run share its luck. What is compared is
 //! d = ln(candidate ÷ reference), one value per round. Under the randomised order of arms the signs of d are fair coins
-//! where the arms are equal, however the noise is correlated in time, so tests on signed ranks ([`signed_rank`]) need no
+//! where the arms are equal, however the noise is correlated in time, so tests on signed ranks (`signed_rank`) need no
 //! model of the noise. Values are plain `f64`; +∞ is a value (a request that was not ok never came), and NaN as a d means
 //! that both arms were infinite.
 
