@@ -65,7 +65,8 @@ pub fn gates(repeated: &Repeated, options: &Options) -> String {
         );
     }
     if let Some(folder) = options.saved {
-        page.paragraph(&super::saved(folder));
+        // It holds a folder for each gate, and nothing that could be shown as one.
+        page.paragraph(&format!("saved {folder}"));
     }
     page.into_text()
 }
