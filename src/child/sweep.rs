@@ -395,13 +395,16 @@ mod tests {
     /// Whether a process lives on whose group's leader is gone, where it was started with the mark `run`.
     fn orphan_survives(run: &str) -> bool {
         let mut command = Command::new("sh");
-        let script = "sleep 3600 >/dev/null & echo $!";
+        // The leader stays until it has been written down.
+        let script = "sleep 3600 >/dev/null & echo $!; read go";
         command.args(["-c", script]).env(MARK, run).process_group(0);
-        let mut leader = command.stdout(Stdio::piped()).spawn().unwrap();
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut leader = piped.spawn().unwrap();
         let line = noted(&leader);
         let mut spoken = String::new();
         let mut output = BufReader::new(leader.stdout.take().unwrap());
         output.read_line(&mut spoken).unwrap();
+        drop(leader.stdin.take());
         leader.wait().unwrap();
         let orphan: u32 = spoken.trim().parse().unwrap();
         Place::new(&labels(&[("tailmark.run", "orphans")]), &line).sweep();
