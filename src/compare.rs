@@ -40,8 +40,39 @@ pub struct Plan {
     pub measure_ns: u64,
     /// How many rounds there are to be.
     pub rounds: usize,
+    /// How the arms of a round follow each other.
+    pub schedule: Schedule,
     /// The names of the arms; the first is the reference.
     pub arms: Vec<String>,
+}
+
+/// How the arms of a round follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Schedule {
+    /// One after the other: each has the machine for itself.
+    #[default]
+    Interleave,
+    /// Both at once: what troubles the machine troubles both, and each troubles the other.
+    Duet,
+}
+
+impl Schedule {
+    /// Its name, in records and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interleave => "interleave",
+            Self::Duet => "duet",
+        }
+    }
+
+    /// The schedule of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Interleave, Self::Duet]
+            .into_iter()
+            .find(|schedule| schedule.name() == name)
+    }
 }
 
 /// The rounds that were measured.

@@ -27,7 +27,7 @@ pub use decision::{Decision, Failures, Judged, Needed, Reason, Standing, State, 
 pub use record::{Build, Builds, GateRecord};
 pub use repeated::{One, Repeated, Seen};
 pub use round::{Arm, Round, Value};
-pub use terms::{Side, Terms, TermsError, TooFewRequests, Wanted, expected_time};
+pub use terms::{Side, Terms, TermsError, TooFewRequests, Wanted};
 
 use crate::random::{self, Stream};
 

@@ -183,6 +183,11 @@ const EAGER_AT_LEAST: usize = 4;
 /// Time between the command to run and the first due moment: long enough for every worker to hear it.
 const LEAD_NS: u64 = 2_000_000;
 
+/// The earliest moment at which a load that is prepared can begin, by the monotonic clock in nanoseconds.
+pub(crate) fn soon() -> u64 {
+    monotonic() + LEAD_NS
+}
+
 impl Plan {
     /// The plan of `scenario`, given what it needs, against a target, with as few workers as its rate needs. Its arrivals
     /// end where the rows of a feeder do that is read once.
@@ -329,11 +334,9 @@ impl Load {
         Ok(load)
     }
 
-    /// Starts the schedule; returns its zero as a reading of the machine's monotonic clock, in nanoseconds.
-    pub fn begin(&self) -> u64 {
-        let start = monotonic() + LEAD_NS;
+    /// Starts the schedule; `start` is its zero as a reading of the machine's monotonic clock, in nanoseconds: [`soon`] or later.
+    pub fn begin(&self, start: u64) {
         self.command.send_replace(Command::Run { start });
-        start
     }
 
     /// A handle that stops this load.

@@ -11,9 +11,10 @@ pub mod wire;
 use std::collections::BTreeMap;
 
 use crate::histogram::Histogram;
-use crate::ledger::PhaseTally;
+use crate::ledger::{Distribution, PhaseTally};
 use crate::run_record::resources::Resources;
 use crate::scenario::LoadModel;
+use crate::stats::sampling::{self, QuantileInterval};
 use crate::target_spec::Limits;
 use crate::threshold::Ruling;
 use crate::units::Quantile;
@@ -282,6 +283,14 @@ impl RunRecord {
         total
     }
 
+    /// The interval of a quantile of response time; none where several phases were measured, each with its own.
+    #[must_use]
+    pub fn interval(&self, quantile: Quantile) -> Option<QuantileInterval> {
+        let mut measured = self.measured();
+        let only = measured.next().filter(|_| measured.next().is_none());
+        only?.interval(quantile)
+    }
+
     /// Walks per second that the target finished in time, over the measured phases.
     #[must_use]
     pub fn achieved_rate(&self) -> f64 {
@@ -335,6 +344,32 @@ impl RunRecord {
 }
 
 impl PhaseRecord {
+    /// The 95 % interval of a quantile of response time: of this machine, during this run. None of too few requests, of a ramp,
+    /// whose rate is another at every moment, and where requests that never ended reach the quantile.
+    #[must_use]
+    pub fn interval(&self, quantile: Quantile) -> Option<QuantileInterval> {
+        let is_steady = matches!(
+            self.model,
+            LoadModel::Open { .. } | LoadModel::Closed { .. }
+        );
+        let bound = self.tally.response().quantile(quantile)?;
+        if bound.censored || !is_steady {
+            return None;
+        }
+        let times = |window: &Window| {
+            let [ok, failed] = window.parts().ok()?;
+            Some(Distribution {
+                ok,
+                failed,
+                ..Distribution::default()
+            })
+        };
+        let windows: Option<Vec<Distribution>> = self.windows.iter().map(times).collect();
+        sampling::of_windows(&windows?, quantile, |times, rank| {
+            times.all().value_at_rank(rank)
+        })
+    }
+
     /// Whether flows started in it.
     #[must_use]
     pub fn offers_load(&self) -> bool {

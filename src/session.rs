@@ -13,6 +13,7 @@ pub mod run;
 pub mod runtime;
 pub mod shutdown;
 pub mod startup;
+mod together;
 pub mod up;
 pub mod verify;
 pub mod watching;

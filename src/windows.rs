@@ -169,11 +169,20 @@ impl Window {
     /// # Errors
     /// When a histogram in the record is damaged.
     pub fn response(&self) -> Result<Histogram, DecodeError> {
-        let mut all = Histogram::new();
-        for part in [&self.ok, &self.failed].into_iter().flatten() {
-            all.merge(&Histogram::decode(part)?);
-        }
-        Ok(all)
+        let [ok, failed] = self.parts()?;
+        Ok(Histogram::merged([&ok, &failed]))
+    }
+
+    /// The same apart: of exchanges that were ok, and of the others, lower bounds among them.
+    ///
+    /// # Errors
+    /// As [`Self::response`].
+    pub fn parts(&self) -> Result<[Histogram; 2], DecodeError> {
+        let decoded = |part: &Option<Encoded>| match part {
+            Some(part) => Histogram::decode(part),
+            None => Ok(Histogram::new()),
+        };
+        Ok([decoded(&self.ok)?, decoded(&self.failed)?])
     }
 }
 

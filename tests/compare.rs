@@ -12,11 +12,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use support::scripted::{Reply, Scripted};
 use support::{Ran, Tool, sibling};
 
 /// Longer than a round can take on a machine that does much else.
@@ -150,6 +152,117 @@ fn both_frameworks_are_measured_audited_and_saved() {
         shown.out
     );
     assert_eq!(left_behind(&tool), Vec::<String>::new());
+}
+
+#[test]
+fn both_frameworks_are_measured_at_once_on_stores_of_their_own() {
+    let flags = [
+        "--rounds",
+        "1",
+        "--measure",
+        "2s",
+        "-r",
+        "60",
+        "--schedule",
+        "duet",
+    ];
+    let Some((tool, mut command)) = prepared(&flags) else {
+        return;
+    };
+    let comparison = Ran::from(command.output().unwrap()).json(0);
+    assert_eq!(comparison["schedule"], "duet");
+    for arm in ["axum", "actix"] {
+        let path = tool.latest().join(format!("r01-{arm}/run.json"));
+        let record: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(record["total"]["due_count"], 120, "{arm}");
+        assert_eq!(
+            record["audits"][0]["ok"], true,
+            "{arm}: {}",
+            record["audits"]
+        );
+    }
+    let shown = tool.run(&["report", tool.latest().to_str().unwrap()]);
+    assert!(
+        shown.out.contains("1 round of both at once (experimental)"),
+        "{}",
+        shown.out
+    );
+    assert_eq!(left_behind(&tool), Vec::<String>::new());
+}
+
+/// Two servers, compared by their URLs in one round, and how often it changed which of them was asked.
+fn turns(tool: &Tool, schedule: &str) -> (Value, usize) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let server = |arm: usize| {
+        let asked = Arc::clone(&asked);
+        Scripted::start(move |_| {
+            asked.lock().unwrap().push(arm);
+            Reply::Status(200)
+        })
+    };
+    let servers = [server(0), server(1)];
+    let [one, two] = [0, 1].map(|arm| format!("{}/items?limit=2", servers[arm].url()));
+    let words = [
+        "compare",
+        &one,
+        &two,
+        "--rounds",
+        "1",
+        "--warmup",
+        "0s",
+        "--measure",
+        "2s",
+        "-r",
+        "50",
+        "--schedule",
+        schedule,
+        "--json",
+    ];
+    let comparison = tool.run(&words).json(0);
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 200);
+    let turns = asked.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    (comparison, turns)
+}
+
+#[test]
+fn urls_are_compared_without_a_scenario_one_after_the_other_or_at_once() {
+    let tool = Tool::new();
+    let (comparison, once) = turns(&tool, "interleave");
+    assert_eq!(comparison["scenario"]["name"], "url");
+    assert_eq!(comparison["arms"][1]["target"]["command"], Value::Null);
+    assert_eq!(once, 1);
+    let (_, often) = turns(&tool, "duet");
+    assert!(often > 20, "they took turns {often} times");
+}
+
+#[test]
+fn urls_that_ask_for_different_things_are_refused() {
+    let tool = Tool::new();
+    let urls = ["http://127.0.0.1:9/a", "http://127.0.0.1:9/b"];
+    let ran = tool.run(&[&["compare"], &urls[..]].concat());
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(
+        ran.err.contains("asks for /b, and") && ran.err.contains("give their URLs one path"),
+        "{}",
+        ran.err
+    );
+    let words = [
+        "compare",
+        "http://127.0.0.1:9/",
+        "http://127.0.0.1:10/",
+        "http://127.0.0.1:11/",
+        "--schedule",
+        "duet",
+    ];
+    let ran = tool.run(&words);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(
+        ran.err.contains("a duet has two targets, not 3"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(tool.saved(), Vec::<String>::new());
 }
 
 #[test]

@@ -245,6 +245,9 @@ pub(super) struct RunArgs {
     /// How long to warm up first (a URL) [0s]
     #[arg(short, long, value_parser = duration)]
     pub(super) warmup: Option<Duration>,
+    /// How long a target that tailmark starts is left alone before its idle memory is read
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration, hide_short_help = true)]
+    pub(super) rest: Duration,
     /// Connections at most [256; with -u: N]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) connections: Option<u32>,

@@ -8,15 +8,17 @@ use super::failure::Failure;
 use super::keep::Keep;
 use super::report::{Format, Outputs};
 use super::rounds::{self, Arms};
+use super::run::{TIMEOUT, URL_RATE};
 use super::stage::on_stage;
 use crate::archive::{self, Saved};
 use crate::compare::Comparison;
 use crate::data;
-use crate::gate::expected_time;
+use crate::scenario::{Arrivals, Connections, LoadModel, Scenario, UrlRun};
 use crate::session::rounds::{Request, Rounds, compare as measure};
 use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, Watcher};
-use crate::target_spec::{TargetSpec, TargetsFile};
+use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
+use crate::units::Rate;
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
     let outputs = Outputs::open(&args.of_rounds.saving.output, Format::OF_COMPARISON)?;
@@ -84,11 +86,10 @@ fn request(args: &CompareArgs) -> Result<(Request, Option<Comparison>), Failure>
     let (scenario, arms) = what(args, targets.as_ref())?;
     let before = args.of_rounds.resume.as_deref().map(saved).transpose()?;
     let order_seed = before.as_ref().map(|before| before.plan.order_seed);
-    let arms_count = arms.len();
     let mut request = rounds::request(
         &args.of_rounds,
         Arms {
-            scenario: Path::new(scenario),
+            scenario,
             arms,
             rounds: args.rounds as usize,
             order_seed,
@@ -96,8 +97,7 @@ fn request(args: &CompareArgs) -> Result<(Request, Option<Comparison>), Failure>
     )?;
     if let Some(most) = args.max_time {
         // Fixed before the start: a comparison that ended when it looked good would be none.
-        let one = expected_time(request.warmup, request.measure).mul_f64(arms_count as f64 / 2.0);
-        let fit = (most.as_secs_f64() / one.as_secs_f64()) as usize;
+        let fit = (most.as_secs_f64() / request.round_time().as_secs_f64()) as usize;
         request.rounds = request.rounds.min(fit.max(1));
     }
     if let Some(before) = &before {
@@ -106,15 +106,20 @@ fn request(args: &CompareArgs) -> Result<(Request, Option<Comparison>), Failure>
     Ok((request, before))
 }
 
-/// The scenario, and the arms.
-fn what<'a>(
-    args: &'a CompareArgs,
+/// What is sent, and the arms.
+fn what(
+    args: &CompareArgs,
     targets: Option<&TargetsFile>,
-) -> Result<(&'a str, Vec<TargetSpec>), Failure> {
+) -> Result<(Scenario, Vec<TargetSpec>), Failure> {
+    let as_arm = |name: &String| TargetSpec::from_argument(name, targets).map_err(Failure::from);
+    let as_arms = |names: &[String]| names.iter().map(as_arm).collect::<Result<Vec<_>, _>>();
     let [scenario, arms @ ..] = args.what.as_slice() else {
         return Err(Failure::said("nothing to compare", None));
     };
-    let as_arm = |name: &String| TargetSpec::from_argument(name, targets).map_err(Failure::from);
+    if scenario.contains("://") {
+        let arms = several(as_arms(&args.what)?)?;
+        return Ok((request_of(args, &arms)?, arms));
+    }
     if !Path::new(scenario).is_file() && as_arm(scenario).is_ok() {
         let hint = "tailmark compare SCENARIO A B: name a scenario file first";
         return Err(Failure::said(
@@ -122,15 +127,64 @@ fn what<'a>(
             Some(hint.into()),
         ));
     }
-    let arms = arms.iter().map(as_arm).collect::<Result<Vec<_>, _>>()?;
+    let arms = several(as_arms(arms)?)?;
+    Ok((
+        rounds::scenario(Path::new(scenario), args.of_rounds.seed)?,
+        arms,
+    ))
+}
+
+fn several(arms: Vec<TargetSpec>) -> Result<Vec<TargetSpec>, Failure> {
     if arms.len() < 2 {
-        let hint = "tailmark compare SCENARIO A B: name two targets or more";
+        let hint = "tailmark compare SCENARIO A B, or compare URL URL: name two targets or more";
         return Err(Failure::said(
             "a comparison needs two targets",
             Some(hint.into()),
         ));
     }
-    Ok((scenario, arms))
+    Ok(arms)
+}
+
+/// The one request of URLs that are compared without a scenario: the same of each.
+fn request_of(args: &CompareArgs, arms: &[TargetSpec]) -> Result<Scenario, Failure> {
+    let path = |arm: &TargetSpec| match &arm.kind {
+        TargetKind::Url(url) => Some(url.path_and_query().to_owned()),
+        TargetKind::Command(_) | TargetKind::Image(_) => None,
+    };
+    let first = path(&arms[0]).unwrap_or_default();
+    if let Some((arm, other)) = arms
+        .iter()
+        .filter_map(|arm| Some((arm, path(arm)?)))
+        .find(|(_, other)| *other != first)
+    {
+        let message = format!(
+            "{} asks for {other}, and {} for {first}",
+            arm.name, arms[0].name
+        );
+        let hint = "all arms are sent the same: give their URLs one path, or write a scenario";
+        return Err(Failure::said(&message, Some(hint.into())));
+    }
+    let rounds = &args.of_rounds;
+    if rounds.rate.is_none() {
+        let words = format!("note: {URL_RATE}/s, since no --rate says otherwise");
+        rounds.common.say(&words);
+    }
+    let rate = Rate::per_second_of(URL_RATE).expect("the constant is a valid rate");
+    Ok(Scenario::for_url(&UrlRun {
+        method: "GET".into(),
+        path: first,
+        headers: Vec::new(),
+        body: None,
+        model: LoadModel::Open {
+            rate: rounds.rate.unwrap_or(rate),
+            arrivals: Arrivals::Constant,
+        },
+        duration: rounds.measure,
+        warmup: None,
+        timeout: TIMEOUT,
+        connections: Connections::default(),
+        seed: rounds.seed.unwrap_or(1),
+    })?)
 }
 
 fn saved(folder: &Path) -> Result<Comparison, Failure> {

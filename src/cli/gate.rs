@@ -18,7 +18,7 @@ use super::stage::on_stage;
 use crate::archive::{self, Folder, Saved};
 use crate::compare::{Comparison, Metric};
 use crate::data;
-use crate::gate::{Builds, GateRecord, Side, Terms, Verdict, Wanted, expected_time};
+use crate::gate::{Builds, GateRecord, Side, Terms, Verdict, Wanted};
 use crate::machine;
 use crate::report as render;
 use crate::report::junit::Leniency;
@@ -28,6 +28,7 @@ use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, Watcher};
 use crate::stats::fewest_per_round;
 use crate::target_spec::{TargetSpec, TargetsFile};
+use crate::threshold::MemoryFigure;
 
 pub(super) async fn gate(args: Box<GateArgs>) -> Result<Outcome, Failure> {
     let outputs = Outputs::open(&args.of_rounds.saving.output, Format::OF_GATE)?;
@@ -79,6 +80,8 @@ impl Prepared {
     async fn new(args: &GateArgs) -> Result<Self, Failure> {
         let rounds = &args.of_rounds;
         let targets = data::targets_or_nearest(rounds.targets.as_deref())?;
+        // What is wrong with the scenario is said before anything is built.
+        let scenario = rounds::scenario(&args.scenario, rounds.seed)?;
         let mut built = None;
         let arms = match &args.baseline_ref {
             None => arms(args, targets.as_ref())?,
@@ -88,8 +91,6 @@ impl Prepared {
                     target: args.target.as_deref(),
                     reference,
                 };
-                // What is wrong with the scenario is said before anything is built.
-                rounds::scenario(&args.scenario, rounds.seed)?;
                 built
                     .insert(order.build(&rounds.common).await?)
                     .arms
@@ -104,14 +105,17 @@ impl Prepared {
         let mut request = rounds::request(
             rounds,
             Arms {
-                scenario: &args.scenario,
+                scenario,
                 arms,
                 rounds: args.max_rounds as usize,
                 order_seed,
             },
         )?;
+        request.after_load = args
+            .metric
+            .contains(&Metric::Memory(MemoryFigure::AfterIdle));
         request.lengthen(fewest_requests(&args.metric))?;
-        let round_time = expected_time(request.warmup, request.measure);
+        let round_time = request.round_time();
         let terms = Terms::new(Wanted {
             metrics: args.metric.clone(),
             allowed: args.allowed,

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::args::RoundArgs;
 use super::failure::Failure;
-use crate::compare::Plan;
+use crate::compare::{Plan, Schedule};
 use crate::data;
+use crate::placement::Pin;
 use crate::scenario::Scenario;
 use crate::session::rounds::Request;
 use crate::session::run::check_limits;
@@ -13,9 +14,9 @@ use crate::session::{Terms, place, watching};
 use crate::target_spec::TargetSpec;
 
 /// What is measured against what.
-pub(super) struct Arms<'a> {
-    /// The scenario file.
-    pub(super) scenario: &'a Path,
+pub(super) struct Arms {
+    /// What is sent.
+    pub(super) scenario: Scenario,
     /// The targets, the reference first.
     pub(super) arms: Vec<TargetSpec>,
     /// How many rounds there may be.
@@ -33,15 +34,19 @@ pub(super) fn scenario(path: &Path, seed: Option<u64>) -> Result<Scenario, Failu
     })
 }
 
-pub(super) fn request(args: &RoundArgs, what: Arms<'_>) -> Result<Request, Failure> {
+pub(super) fn request(args: &RoundArgs, what: Arms) -> Result<Request, Failure> {
     let Arms {
-        scenario: path,
+        scenario,
         mut arms,
         rounds,
         order_seed,
     } = what;
     tell_apart(&mut arms);
-    let (scenario, given) = data::given(scenario(path, args.seed)?)?;
+    let schedule = Schedule::from(args.schedule);
+    if schedule == Schedule::Duet {
+        check_duet(args, &arms)?;
+    }
+    let (scenario, given) = data::given(scenario)?;
     Ok(Request {
         access: args.access.read(&arms.iter().collect::<Vec<_>>())?,
         scenario,
@@ -51,11 +56,29 @@ pub(super) fn request(args: &RoundArgs, what: Arms<'_>) -> Result<Request, Failu
         rate: args.rate,
         arms,
         rounds,
+        schedule,
         warmup: args.warmup,
         measure: args.measure,
         order_seed: args.order_seed.or(order_seed).unwrap_or_else(fair_seed),
         sample_hz: args.placing.sample_hz,
+        after_load: true,
     })
+}
+
+fn check_duet(args: &RoundArgs, arms: &[TargetSpec]) -> Result<(), Failure> {
+    if arms.len() != 2 {
+        let message = format!("a duet has two targets, not {}", arms.len());
+        return Err(Failure::said(
+            &message,
+            Some("leave out --schedule duet".into()),
+        ));
+    }
+    if matches!(args.placing.pin, Pin::Lists(_)) {
+        let message =
+            "--schedule duet runs both targets on the same CPUs, so --pin cannot set any apart";
+        return Err(Failure::said(message, Some("leave out --pin".into())));
+    }
+    Ok(())
 }
 
 /// Before anything is started: which phase, at which rate, whether this machine allows it, and how targets run.
@@ -70,8 +93,13 @@ pub(super) async fn check(args: &RoundArgs, request: &mut Request) -> Result<(),
 
 /// On which terms the stage of `request` stands.
 pub(super) fn stage_terms(args: &RoundArgs, request: &Request) -> Result<Terms, Failure> {
+    let pin = match request.schedule {
+        Schedule::Interleave => &args.placing.pin,
+        // Who shares the machine shares its cores.
+        Schedule::Duet => &Pin::None,
+    };
     Ok(Terms {
-        placement: place(&args.placing.pin, &request.arms, request.workers()?)?,
+        placement: place(pin, &request.arms, request.workers()?)?,
         durability: args.placing.durability.into(),
     })
 }
@@ -93,6 +121,7 @@ pub(super) fn same_plan(before: &Plan, now: &Plan) -> Result<(), Failure> {
             before.phase != now.phase || before.arrivals != now.arrivals,
         ),
         ("its rate", before.rate != now.rate),
+        ("its schedule", before.schedule != now.schedule),
         ("its warm-up", before.warmup_ns != now.warmup_ns),
         ("its measured time", before.measure_ns != now.measure_ns),
         ("its targets", before.arms != now.arms),

@@ -23,11 +23,11 @@ use crate::units::Rate;
 use crate::validity::State;
 
 /// The rate of a bare URL: enough for a p99 in ten seconds, and harmless to any server.
-const URL_RATE: u64 = 100;
+pub(super) const URL_RATE: u64 = 100;
 /// The duration of a bare URL.
 const URL_DURATION: Duration = Duration::from_secs(10);
 /// The timeout of an exchange where nothing else is said.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest body that is read from a file or standard input: what a scenario may hold.
 const MOST_BODY_BYTES: u64 = 1 << 19;
 
@@ -61,6 +61,9 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         },
         workers: args.workers.map(|workers| workers as usize),
         sample_hz: args.placing.sample_hz,
+        rest: args.rest,
+        after_load: true,
+        together: None,
     };
     let workers = workers(&request.scenario, request.workers);
     let targets = std::slice::from_ref(&request.target);

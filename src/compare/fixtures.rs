@@ -1,6 +1,6 @@
 //! Comparisons for tests, of scripted runs.
 
-use crate::compare::{Comparison, Plan, order};
+use crate::compare::{Comparison, Plan, Schedule, order};
 use crate::run_record::RunRecord;
 use crate::run_record::fixtures::{Answer, Asked, MS, ok, record, target};
 use crate::scenario::LoadModel;
@@ -34,6 +34,7 @@ pub(crate) fn plan(rounds: usize) -> Plan {
         warmup_ns: 1_000 * MS,
         measure_ns: measured.duration_ns,
         rounds,
+        schedule: Schedule::default(),
         arms: vec!["axum".into(), "actix".into()],
     }
 }

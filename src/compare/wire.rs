@@ -78,6 +78,7 @@ pub(crate) struct WireComparison {
     interrupted: bool,
     scenario: WireScenario,
     order_seed: u64,
+    schedule: String,
     phase: WirePhase,
     rounds_planned: usize,
     arms: Vec<WireArm>,
@@ -242,6 +243,7 @@ impl WireComparison {
             interrupted: comparison.interrupted,
             scenario: WireScenario::new(&plan.scenario),
             order_seed: plan.order_seed,
+            schedule: plan.schedule.name().into(),
             phase: WirePhase {
                 name: plan.phase.clone(),
                 offered_rate: plan.rate.per_second(),

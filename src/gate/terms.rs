@@ -125,16 +125,6 @@ pub enum Side {
     Candidate,
 }
 
-/// What an arm of a round takes beside warm-up and measurement: the second that it idles for the memory reading, and
-/// about one and a half for its start, the drain and its audit.
-const BESIDE: Duration = Duration::from_millis(2_500);
-
-/// How long a round of two arms takes, one after the other.
-#[must_use]
-pub fn expected_time(warmup: Duration, measure: Duration) -> Duration {
-    (BESIDE + warmup + measure) * 2
-}
-
 impl Terms {
     /// The terms that are wanted, with the looks that rounds, time and the number of metrics allow.
     ///
@@ -307,7 +297,7 @@ mod tests {
             beta: 0.05,
             max_rounds: 40,
             max_time: Duration::from_secs(900),
-            round_time: expected_time(Duration::from_secs(3), Duration::from_secs(5)),
+            round_time: Duration::from_secs(21),
             seed: 7,
             confirm: true,
         }

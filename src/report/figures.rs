@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::histogram::Histogram;
 use crate::ledger::Distribution;
 use crate::scenario::{Arrivals, LoadModel};
+use crate::stats::sampling::QuantileInterval;
 use crate::stats::{Change, fewest};
 use crate::threshold::Figure;
 use crate::units::{Quantile, Rate, format_duration, mib, thousands, three_digits};
@@ -77,6 +78,13 @@ impl TimeUnit {
             .map_or(UNKNOWN.to_owned(), |bound| {
                 self.bounded(bound.value, bound.censored)
             })
+    }
+
+    /// `[1.71–2.02]`, or nothing where there is none.
+    pub(super) fn interval(self, interval: Option<QuantileInterval>) -> String {
+        interval.map_or(String::new(), |QuantileInterval { low, high, .. }| {
+            format!("[{}–{}]", self.figure(low), self.figure(high))
+        })
     }
 
     /// The longest exchange, marked where it was longer than could be seen.

@@ -23,12 +23,13 @@ use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};
 use super::layout::{Column, Grid, Page};
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
-use crate::ledger::PhaseTally;
+use crate::ledger::{Distribution, PhaseTally};
 use crate::run_record::{
     Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
 use crate::scenario::{LoadModel, Scenario};
-use crate::stats::fewest;
+use crate::stats::sampling::{Basis, FEWEST_BATCHES, MOST_BATCHES, QuantileInterval};
+use crate::stats::{fewest, fewest_per_round};
 use crate::units::{Quantile, mib, thousands, three_digits};
 use crate::validity::State;
 
@@ -188,26 +189,24 @@ impl<'a> View<'a> {
             brief(&self.total.wait),
             brief(&self.total.lag)
         );
+        let interval = self.record.interval(Quantile::P99);
+        let intervals = Intervals::shown(interval.is_some());
         let grid = |since_sent: String| {
             let mut columns = vec![Column::left(unit.name())];
-            columns.extend(quantile_columns(""));
+            columns.extend(intervals.columns(""));
             columns.push(Column::left(""));
             let mut grid = Grid::new(columns);
-            for (name, times, since) in [
+            for (name, times, interval, since) in [
                 (
                     "response ",
                     &response,
+                    interval,
                     "since each request was due".to_owned(),
                 ),
-                ("service", &service, since_sent),
+                ("service", &service, None, since_sent),
             ] {
-                let cells = QUANTILES.map(|quantile| unit.quantile(times, quantile));
-                grid.row(
-                    [name.to_owned()]
-                        .into_iter()
-                        .chain(cells)
-                        .chain([unit.max(times), since]),
-                );
+                let cells = intervals.cells(unit, times, interval);
+                grid.row([name.to_owned()].into_iter().chain(cells).chain([since]));
             }
             grid
         };
@@ -217,6 +216,9 @@ impl<'a> View<'a> {
         } else {
             page.grid(&grid("since it was sent".to_owned()));
             page.labelled("", &[&parts]);
+        }
+        if let Some(interval) = interval {
+            page.labelled("interval", &[&basis(interval.basis)]);
         }
     }
 
@@ -407,6 +409,62 @@ impl<'a> View<'a> {
 }
 
 const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
+
+/// What the interval of a p99 holds for, and what it rests on.
+fn basis(basis: Basis) -> String {
+    let rests_on = match basis {
+        Basis::Batches(count) => format!("from {count} batches of it"),
+        Basis::SamplingOnly => format!(
+            "by sampling alone, for batches take {} requests in {} to {} equal spans",
+            thousands(FEWEST_BATCHES as u64 * fewest_per_round(Quantile::P99)),
+            FEWEST_BATCHES,
+            MOST_BATCHES
+        ),
+        Basis::SlowNoise => {
+            "and too narrow: the noise is slower than the run. A longer -d shows it".to_owned()
+        }
+    };
+    format!("95 %, for this machine during this run, {rests_on}")
+}
+
+/// Whether a table of quantiles has a column for the interval of its p99.
+#[derive(Debug, Clone, Copy)]
+struct Intervals(bool);
+
+impl Intervals {
+    /// Where any of them is known.
+    fn shown(any: bool) -> Self {
+        Self(any)
+    }
+
+    /// [`quantile_columns`], with one for the interval behind the p99's.
+    fn columns(self, unit: &str) -> Vec<Column> {
+        let mut columns = quantile_columns(unit).to_vec();
+        if self.0 {
+            columns.insert(BEHIND_P99, Column::left("[95 %]").goes(3));
+        }
+        columns
+    }
+
+    /// What stands in them.
+    fn cells(
+        self,
+        unit: TimeUnit,
+        times: &Distribution,
+        interval: Option<QuantileInterval>,
+    ) -> Vec<String> {
+        let mut cells = QUANTILES
+            .map(|quantile| unit.quantile(times, quantile))
+            .to_vec();
+        cells.push(unit.max(times));
+        if self.0 {
+            cells.insert(BEHIND_P99, unit.interval(interval));
+        }
+        cells
+    }
+}
+
+const BEHIND_P99: usize = 3;
 
 /// Columns for [`QUANTILES`] and the maximum, in the order in which they go: p90 first, then p99.9.
 fn quantile_columns(unit: &str) -> [Column; 5] {

@@ -13,6 +13,26 @@ pub struct Resources {
     pub container: Option<Container>,
 }
 
+impl Resources {
+    /// The same without what was read after the load: where the target had not rested, that says nothing of it at rest.
+    #[must_use]
+    pub fn without_after_idle(mut self) -> Self {
+        let Memory {
+            working_set,
+            rss,
+            pss,
+            page_cache,
+        } = &mut self.memory;
+        for series in [working_set, rss, page_cache].into_iter().flatten() {
+            series.after_idle_bytes = None;
+        }
+        if let Some(pss) = pss {
+            pss.after_idle_bytes = None;
+        }
+        self
+    }
+}
+
 /// Memory in its several meanings, which are never mixed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {

@@ -22,6 +22,7 @@ use crate::ledger::{Distribution, FlowTally, PhaseTally, StepTally};
 use crate::run_record::resources::{Container, Memory, MemorySeries, Pss, Resources};
 use crate::run_record::{FlowNames, HttpVersion, PhaseRecord, RunRecord};
 use crate::scenario::LoadModel;
+use crate::stats::sampling::QuantileInterval;
 use crate::units::{Quantile, Rate};
 
 use model::WireModel;
@@ -425,7 +426,7 @@ impl WirePhase {
             offered_rate: phase.model.mean_rate(),
             achieved_rate: phase.achieved_rate(),
             request_rate: phase.request_rate(),
-            ..WireFigures::new(&phase.tally, names)
+            ..WireFigures::new(&phase.tally, phase.interval(Quantile::P99), names)
         };
         Self {
             name: phase.name.clone(),
@@ -454,13 +455,13 @@ fn total(record: &RunRecord) -> WireFigures {
             0 => 0.0,
             ns => total.due as f64 * 1e9 / ns as f64,
         },
-        ..WireFigures::new(&total, &record.flows)
+        ..WireFigures::new(&total, record.interval(Quantile::P99), &record.flows)
     }
 }
 
 impl WireFigures {
     /// All but the rates, which need a duration.
-    fn new(tally: &PhaseTally, names: &[FlowNames]) -> Self {
+    fn new(tally: &PhaseTally, interval: Option<QuantileInterval>, names: &[FlowNames]) -> Self {
         let response = tally.response();
         let steps = tally
             .flows
@@ -486,7 +487,11 @@ impl WireFigures {
             pool_full_count: tally.pool_full,
             imbalanced_count: tally.imbalanced,
             lag_lower_bounds: tally.coalesced,
-            response_time: Some(WireTimes::of_distribution(&response)),
+            response_time: Some(WireTimes {
+                p99_ci_ns: interval
+                    .map(|interval| [interval.low, interval.high].map(|end| end.round() as u64)),
+                ..WireTimes::of_distribution(&response)
+            }),
             response_time_ok: Some(WireTimes::of(&response.ok)),
             service_time: Some(WireTimes::of_distribution(&tally.service())),
             on_time: Some(WireTimes::of(&tally.on_time)),

@@ -1,12 +1,14 @@
 //! Several targets measured in turn, round by round, under the same conditions.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::run::{self, run_once};
 use super::shutdown::Shutdown;
+use super::together::Together;
 use super::{Access, SessionError, Stage, Watcher};
 use crate::archive::{COMPARE_FILE, Folder, RUN_FILE};
-use crate::compare::{self, Comparison, Plan};
+use crate::compare::{self, Comparison, Plan, Schedule};
 use crate::event::{Event, RunDone};
 use crate::machine;
 use crate::run_record::{RunRecord, ScenarioIdentity};
@@ -34,6 +36,8 @@ pub struct Request {
     pub access: Access,
     /// Rounds.
     pub rounds: usize,
+    /// How the arms of a round follow each other; a duet has two.
+    pub schedule: Schedule,
     /// Warm-up of each launch.
     pub warmup: Duration,
     /// Measured time of each launch.
@@ -42,7 +46,14 @@ pub struct Request {
     pub order_seed: u64,
     /// Memory readings per second.
     pub sample_hz: u32,
+    /// Whether memory is read after each load too, which takes a second more.
+    pub after_load: bool,
 }
+
+/// How long each launch rests before its idle memory is read.
+const REST: Duration = Duration::from_secs(1);
+/// What a launch takes beside that, warm-up and measurement: its start, the drain and its audit.
+const BESIDE: Duration = Duration::from_millis(1_500);
 
 impl Request {
     /// What will be done, fixed before the first round.
@@ -70,8 +81,23 @@ impl Request {
             warmup_ns: nanoseconds(self.warmup),
             measure_ns: nanoseconds(self.measure),
             rounds: self.rounds,
+            schedule: self.schedule,
             arms: self.arms.iter().map(|arm| arm.name.clone()).collect(),
         })
+    }
+
+    /// How long a round is expected to take.
+    #[must_use]
+    pub fn round_time(&self) -> Duration {
+        let after = match self.after_load {
+            true => run::REST_AFTER,
+            false => Duration::ZERO,
+        };
+        let launch = REST + self.warmup + self.measure + after + BESIDE;
+        match self.schedule {
+            Schedule::Interleave => launch.saturating_mul(self.arms.len() as u32),
+            Schedule::Duet => launch,
+        }
     }
 
     /// Measures for longer where `fewest` requests would not come otherwise, to a tenth of a second; a tenth of them more is
@@ -184,33 +210,62 @@ impl Rounds<'_> {
         watch: Watcher<'_>,
     ) -> Result<Vec<RunRecord>, SessionError> {
         let scenario = self.request.round(number)?;
-        let mut records: Vec<(usize, RunRecord)> = Vec::new();
-        for &arm in order {
-            let target = &self.request.arms[arm];
-            let folder = self
-                .folder
-                .create(&format!("r{number:02}-{}", target.name))?;
-            let record = self.run(&scenario, target, folder, watch).await?;
-            watch(Event::RunDone(&RunDone {
-                round: number,
-                rounds: self.most,
-                arm: &target.name,
-                result: &in_few_words(&record),
-            }));
-            records.push((arm, record));
-        }
+        let mut records: Vec<(usize, RunRecord)> = match (self.request.schedule, order) {
+            (Schedule::Duet, &[first, second]) => {
+                let at_once = self.duet(number, &scenario, [first, second], watch);
+                at_once.await?.into()
+            }
+            _ => {
+                let mut records = Vec::new();
+                for &arm in order {
+                    let record = self.run(number, &scenario, arm, None, watch).await?;
+                    records.push((arm, record));
+                }
+                records
+            }
+        };
         records.sort_by_key(|(arm, _)| *arm);
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// Measures `target` and saves the run.
+    /// Measures two arms at once. Of two loads one can be followed: the first's.
+    async fn duet(
+        &self,
+        number: usize,
+        scenario: &Scenario,
+        arms: [usize; 2],
+        watch: Watcher<'_>,
+    ) -> Result<[(usize, RunRecord); 2], SessionError> {
+        let rate = self.request.plan()?.rate;
+        let [one, two] = Together::each(Duration::from_secs_f64(1.0 / rate.per_second()));
+        let watch = RefCell::new(watch);
+        let mut of_first = |event: Event<'_>| (watch.borrow_mut())(event);
+        let mut of_second = |event: Event<'_>| {
+            if !matches!(event, Event::Started { .. } | Event::Window(_)) {
+                (watch.borrow_mut())(event);
+            }
+        };
+        let [first, second] = arms;
+        let both = tokio::try_join!(
+            self.run(number, scenario, first, Some(one), &mut of_first),
+            self.run(number, scenario, second, Some(two), &mut of_second),
+        );
+        let (one, two) = both?;
+        Ok([(first, one), (second, two)])
+    }
+
+    /// Measures an arm in a round and saves the run.
     async fn run(
         &self,
+        number: usize,
         scenario: &Scenario,
-        target: &TargetSpec,
-        folder: Folder,
+        arm: usize,
+        together: Option<Together>,
         watch: Watcher<'_>,
     ) -> Result<RunRecord, SessionError> {
+        let target = &self.request.arms[arm];
+        let name = format!("r{number:02}-{}", target.name);
+        let folder = self.folder.create(&name)?;
         let request = self.request;
         let run = run::Request {
             scenario: scenario.clone(),
@@ -222,6 +277,9 @@ impl Rounds<'_> {
             engine: run::Engine::default(),
             workers: None,
             sample_hz: request.sample_hz,
+            rest: REST,
+            after_load: request.after_load,
+            together,
         };
         let record = match run_once(self.stage, &run, folder.path(), self.shutdown, watch).await {
             // A run that was cut short stands beside none of the others.
@@ -231,6 +289,12 @@ impl Rounds<'_> {
         match record {
             Ok(record) => {
                 folder.write(RUN_FILE, &record.saved_json())?;
+                watch(Event::RunDone(&RunDone {
+                    round: number,
+                    rounds: self.most,
+                    arm: &target.name,
+                    result: &in_few_words(&record),
+                }));
                 Ok(record)
             }
             Err(error) => {

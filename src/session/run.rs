@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::calls;
 use super::shutdown::Shutdown;
+use super::together::Together;
 use super::watching::{self, Watched};
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
 use crate::event::Event;
@@ -52,11 +53,16 @@ pub struct Request {
     pub workers: Option<usize>,
     /// Memory readings per second.
     pub sample_hz: u32,
+    /// How long a target that tailmark started rests before its idle memory is read.
+    pub rest: Duration,
+    /// Whether memory is read once more when the load has been over for a second.
+    pub after_load: bool,
+    /// With whom it begins its load; by itself where nobody is named.
+    pub together: Option<Together>,
 }
 
-/// How long a target that tailmark started rests before its idle memory is read, and after the load: allocators give
-/// memory back within this time, if at all.
-const REST: Duration = Duration::from_secs(1);
+/// How long a target that tailmark started rests after the load: allocators give memory back within this time, if at all.
+pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a service that runs already is watched before the load: a handful of readings.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -82,7 +88,10 @@ pub async fn run_once(
     let watched = watching::begin(spec, &target, request.sample_hz);
     let watched = shutdown.unless_requested(watched).await??;
     watch(Event::Step(&format!("letting {} rest", spec.name)));
-    let rest = if spec.is_started() { REST } else { GLANCE };
+    let (rest, rest_after) = match spec.is_started() {
+        true => (request.rest, REST_AFTER),
+        false => (GLANCE, GLANCE),
+    };
     shutdown.unless_requested(sleep(rest)).await?;
     if let Some(watched) = &watched {
         watched.probe().idle();
@@ -100,12 +109,13 @@ pub async fn run_once(
         measured.await?
     };
     let resources = match watched {
-        Some(watched) => {
+        Some(watched) if request.after_load => {
             watch(Event::Step(&format!("letting {} rest", spec.name)));
             // Not for an interrupt's sake: the figures after the load are then those right after it.
-            let _ = shutdown.unless_requested(sleep(rest)).await;
+            let _ = shutdown.unless_requested(sleep(rest_after)).await;
             watched.finish().await
         }
+        Some(watched) => watched.finish().await.without_after_idle(),
         None => Resources::default(),
     };
     let mut record = record(request, started, measured);
@@ -234,7 +244,11 @@ async fn measure(
     let load = Load::prepare(plan).await?;
     let stopper = load.stopper();
     let pressure = Pressure::watch();
-    let start = load.begin();
+    let start = match &request.together {
+        Some(together) => together.start().await,
+        None => load::soon(),
+    };
+    load.begin(start);
     let phases: Vec<(String, u64)> = scenario
         .phases()
         .iter()

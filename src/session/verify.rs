@@ -153,6 +153,9 @@ async fn play(
         engine: run::Engine::default(),
         workers: None,
         sample_hz: 1,
+        rest: Duration::ZERO,
+        after_load: false,
+        together: None,
         access: Access::default(),
     };
     let mut start = None;

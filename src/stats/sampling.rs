@@ -14,9 +14,9 @@ use crate::units::Quantile;
 /// On each side of a 95 % interval.
 const ONE_SIDE: f64 = 0.025;
 /// Fewer batches say too little about how much they differ.
-const FEWEST_BATCHES: usize = 6;
+pub const FEWEST_BATCHES: usize = 6;
 /// More would be too short to hold what lasts longer than a request.
-const MOST_BATCHES: usize = 12;
+pub const MOST_BATCHES: usize = 12;
 /// Neighbouring batches that are more alike than this are not independent.
 const ALIKE: f64 = 0.3;
 

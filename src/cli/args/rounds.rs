@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::super::access::AccessArgs;
 use super::super::runtime::RuntimeArgs;
 use super::{Common, Placing, Saving, duration, rate};
-use crate::compare::Metric;
+use crate::compare::{Metric, Schedule};
 use crate::units::{Rate, parse_ratio};
 
 /// What a round is: the same for `compare` and `gate`.
@@ -23,6 +23,10 @@ pub(in crate::cli) struct RoundArgs {
     /// Measured time of each launch; longer where the quantiles that are compared need more requests
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(in crate::cli) measure: Duration,
+    /// The targets of a round one after the other, or both at once. Duet is experimental: each slows the other, so that changes
+    /// look smaller than they are
+    #[arg(long, value_name = "HOW", default_value = "interleave")]
+    pub(in crate::cli) schedule: ScheduleWord,
     /// The phase to measure [the only measured one]
     #[arg(long, value_name = "PHASE")]
     pub(in crate::cli) phase: Option<String>,
@@ -53,12 +57,33 @@ pub(in crate::cli) struct RoundArgs {
     pub(in crate::cli) common: Common,
 }
 
+/// How the targets of a round follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ScheduleWord {
+    /// One after the other.
+    Interleave,
+    /// Both at once.
+    Duet,
+}
+
+impl From<ScheduleWord> for Schedule {
+    fn from(word: ScheduleWord) -> Self {
+        match word {
+            ScheduleWord::Interleave => Self::Interleave,
+            ScheduleWord::Duet => Self::Duet,
+        }
+    }
+}
+
 /// `compare`.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6")]
+#[command(
+    after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6\n\
+                  tailmark compare http://127.0.0.1:8080/items http://127.0.0.1:8081/items -r 500"
+)]
 pub(in crate::cli) struct CompareArgs {
-    /// A scenario file, then the targets; the first target is the reference
-    #[arg(value_name = "SCENARIO A B", num_args = 1.., required = true)]
+    /// A scenario file, then the targets; or URLs of one path, to which one request is sent. The first target is the reference
+    #[arg(value_name = "[SCENARIO] A B", num_args = 1.., required = true)]
     pub(in crate::cli) what: Vec<String>,
     /// Rounds; in each, every target is measured once
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]

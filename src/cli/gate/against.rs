@@ -35,7 +35,7 @@ pub(super) async fn against(args: &GateArgs, outputs: Outputs) -> Result<Outcome
     let mut request = rounds::request(
         of_rounds,
         Arms {
-            scenario: &args.scenario,
+            scenario: rounds::scenario(&args.scenario, of_rounds.seed)?,
             arms: vec![arm],
             rounds: ROUNDS.min(args.max_rounds as usize),
             order_seed: None,

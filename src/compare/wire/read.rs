@@ -1,7 +1,9 @@
 //! From the JSON of a saved comparison back to a [`Comparison`].
 
 use super::{FORMAT, ReadError, WireComparison, WireHistograms, WireMemory, WireRound, WireRun};
-use crate::compare::{ArmMemory, ArmRound, Comparison, MemoryKind, Plan, Round, StepCount};
+use crate::compare::{
+    ArmMemory, ArmRound, Comparison, MemoryKind, Plan, Round, Schedule, StepCount,
+};
 use crate::histogram::{DecodeError, Histogram};
 use crate::ledger::Distribution;
 use crate::run_record::wire::parts::{
@@ -34,6 +36,7 @@ pub(crate) fn from_wire(wire: WireComparison) -> Result<Comparison, ReadError> {
     if arms.is_empty() {
         return Err(wrong("it has no arms"));
     }
+    let schedule = Schedule::named(&wire.schedule).ok_or_else(|| wrong("an unknown schedule"))?;
     let plan = Plan {
         scenario: wire.scenario.into_identity(),
         order_seed: wire.order_seed,
@@ -43,6 +46,7 @@ pub(crate) fn from_wire(wire: WireComparison) -> Result<Comparison, ReadError> {
         warmup_ns: wire.phase.warmup_ns,
         measure_ns: wire.phase.measure_ns,
         rounds: wire.rounds_planned,
+        schedule,
         arms,
     };
     let mut comparison = Comparison::new(plan, wire.started);

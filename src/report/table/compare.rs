@@ -5,7 +5,7 @@ mod figures;
 
 use std::collections::BTreeSet;
 
-use crate::compare::{ArmRound, Comparison, Metric};
+use crate::compare::{ArmRound, Comparison, Metric, Schedule};
 use crate::gate::Standing;
 use crate::report::Options;
 pub(in crate::report) use closing::words as closing;
@@ -124,10 +124,16 @@ impl<'a> View<'a> {
         } else {
             format!(" of {}", plan.rounds)
         };
-        let mut facts = vec![format!(
-            "{rounds}{of} rounds interleaved{}",
-            self.freshness()
-        )];
+        let how = match plan.schedule {
+            Schedule::Interleave => "interleaved",
+            Schedule::Duet => "of both at once (experimental)",
+        };
+        let noun = if rounds == 1 && of.is_empty() {
+            "round"
+        } else {
+            "rounds"
+        };
+        let mut facts = vec![format!("{rounds}{of} {noun} {how}{}", self.freshness())];
         facts.extend(elapsed_ns.map(span));
         facts.push(format!("seed {}", plan.scenario.seed));
         let title = format!(
@@ -244,6 +250,12 @@ impl<'a> View<'a> {
             .collect();
         for meaning in memory {
             page.labelled("memory", &[&meaning]);
+        }
+        if comparison.plan.schedule == Schedule::Duet {
+            page.labelled(
+                "note",
+                &["the arms ran at once and slowed each other: a change is larger than it looks here, and a PASS less sure"],
+            );
         }
         for quantile in QUANTILES {
             let merged = comparison.merged_quantile(0, quantile).is_some();

@@ -1,13 +1,13 @@
 //! What a scenario adds to the table of a run: its phases, and the steps of its flows.
 
-use super::{QUANTILES, View, quantile_columns};
+use super::{Intervals, QUANTILES, View, quantile_columns};
 use crate::exchange::Outcomes;
 use crate::ledger::{FlowTally, StepTally};
 use crate::report::figures::load;
 use crate::report::layout::{Column, Grid, Page};
 use crate::run_record::{FlowNames, PhaseRecord};
 use crate::scenario::LoadModel;
-use crate::units::{thousands, three_digits};
+use crate::units::{Quantile, thousands, three_digits};
 
 /// The tables, each where it says more than the totals do, in the order of the scenario.
 pub(super) fn tables(view: &View, page: &mut Page) {
@@ -55,10 +55,12 @@ fn phases(view: &View) -> Grid {
         Column::right("requests"),
         Column::right("failed"),
     ];
-    columns.extend(quantile_columns(&format!("{} ", view.unit.name())));
+    let any = (view.record.measured()).any(|phase| phase.interval(Quantile::P99).is_some());
+    let intervals = Intervals::shown(any);
+    columns.extend(intervals.columns(&format!("{} ", view.unit.name())));
     let mut grid = Grid::new(columns);
     for phase in &view.record.phases {
-        let cells = phase_cells(view, phase);
+        let cells = phase_cells(view, phase, intervals);
         if phase.warmup || !phase.offers_load() {
             grid.dim_row(cells);
         } else {
@@ -68,7 +70,7 @@ fn phases(view: &View) -> Grid {
     grid
 }
 
-fn phase_cells(view: &View, phase: &PhaseRecord) -> Vec<String> {
+fn phase_cells(view: &View, phase: &PhaseRecord, intervals: Intervals) -> Vec<String> {
     // A rate stands in the next column.
     let model = (!matches!(phase.model, LoadModel::Open { .. })).then(|| load(phase.model));
     let warmup = (phase.warmup && phase.offers_load()).then(|| "warm-up".to_owned());
@@ -78,7 +80,7 @@ fn phase_cells(view: &View, phase: &PhaseRecord) -> Vec<String> {
         false => format!("{} ({})", phase.name, what.join("; ")),
     };
     if !phase.offers_load() && phase.tally.due == 0 {
-        let nothing = std::iter::repeat_n(String::new(), 3 + quantile_columns("").len());
+        let nothing = std::iter::repeat_n(String::new(), 3 + intervals.columns("").len());
         return std::iter::once(name).chain(nothing).collect();
     }
     let rates = match phase.model {
@@ -92,8 +94,9 @@ fn phase_cells(view: &View, phase: &PhaseRecord) -> Vec<String> {
     let response = phase.tally.response();
     let mut cells = vec![name, rates];
     cells.extend(counts(&phase.tally.outcomes()));
-    cells.extend(QUANTILES.map(|quantile| view.unit.quantile(&response, quantile)));
-    cells.push(view.unit.max(&response));
+    // Of a warm-up no figure is claimed.
+    let interval = phase.interval(Quantile::P99).filter(|_| !phase.warmup);
+    cells.extend(intervals.cells(view.unit, &response, interval));
     cells
 }
 

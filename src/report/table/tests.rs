@@ -44,9 +44,11 @@ fn a_bare_url() {
     assert_snapshot!(run(&record, &saved), @r"
     GET http://127.0.0.1:8080/items/1    1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
       requests   10,000 due · 10,000 ok · 0 failed     1,000/s of 1,000/s · 4.12 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    1.17   1.85   2.00    2.02   2.02   since each request was due
-      service     1.15   1.83   1.98    2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      ms           p50    p90    p99   [95 %]        p99.9    max
+      response    1.17   1.85   2.00   [2.00–2.01]    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98                  2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000 requests in 6 to 12
+                 equal spans
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
       valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
@@ -58,10 +60,12 @@ fn a_bare_url() {
       axum-service
       requests   10,000 due · 10,000 ok · 0 failed
                  1,000/s of 1,000/s · 4.12 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    1.17   1.85   2.00    2.02   2.02   since each request was due
-      service     1.15   1.83   1.98    2.00   2.00   since it was sent
+      ms           p50    p99   [95 %]         max
+      response    1.17   2.00   [2.00–2.01]   2.02   since each request was due
+      service     1.15   1.98                 2.00   since it was sent
                  wait p99 0.00, lag p99 0.02
+      interval   95 %, for this machine during this run, by sampling alone, for
+                 batches take 12,000 requests in 6 to 12 equal spans
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
                  requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
@@ -109,10 +113,12 @@ fn thresholds_have_a_line_each() {
     GET http://127.0.0.1:8080/items/1
       1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
       requests   10,000 due · 10,000 ok · 0 failed     1,000/s of 1,000/s · 4.12 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    1.17   1.85   2.00    2.02   2.02   since each request was due
-      service     1.15   1.83   1.98    2.00   2.00   since it was sent
+      ms           p50    p90    p99   [95 %]        p99.9    max
+      response    1.17   1.85   2.00   [2.00–2.01]    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98                  2.00   2.00   since it was sent
                  wait p99 0.00, lag p99 0.02
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000
+                 requests in 6 to 12 equal spans
       ENDED      at 00:04.2: `p50<100us over every 2s` was broken: the load was ended before its time,
                  and these are the figures until then
       ✓ p99 < 250ms in main       observed 2.00 ms
@@ -140,10 +146,10 @@ fn phases_steps_and_journeys() {
       response    5.00   8.21   8.95    9.02   9.02   since each request was due
       service     4.98   8.19   8.92    8.99   9.00   since it was sent      (wait p99 0.00, lag p99 0.02)
 
-      phase             arrivals/s   requests   failed   ms p50    p90    p99   p99.9    max
-      warm (warm-up)   99.8 of 100        683        0     10.0   16.5   17.9     n/a   18.0
-      slow              200 of 200      2,839        0     4.99   8.16   8.95     n/a   9.02
-      steady            394 of 394      5,511        0     5.01   8.24   8.95    9.02   9.02
+      phase             arrivals/s   requests   failed   ms p50    p90    p99   [95 %]        p99.9    max
+      warm (warm-up)   99.8 of 100        683        0     10.0   16.5   17.9                   n/a   18.0
+      slow              200 of 200      2,839        0     4.99   8.16   8.95   [8.92–8.98]     n/a   9.02
+      steady            394 of 394      5,511        0     5.01   8.24   8.95   [8.92–8.96]    9.02   9.02
 
       flow/step          requests   failed   ms p50    p90    p99   p99.9    max
       browse/list           4,740        0     4.99   8.22   8.95    9.02   9.02
@@ -201,9 +207,11 @@ fn users_who_wait() {
     assert_snapshot!(at(120, &record), @r"
     GET http://127.0.0.1:8080/items/1    50 users, closed, 1 s · up to 256 connections, 14 used · process 4242 axum-service
       requests   40,592 due · 40,592 ok · 0 failed     40,592/s · 16.7 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    1.17   1.85   2.00    2.02   2.02   since each request was due
-      service     1.15   1.83   1.98    2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      ms           p50    p90    p99   [95 %]        p99.9    max
+      response    1.17   1.85   2.00   [2.00–2.00]    2.02   2.02   since each request was due
+      service     1.15   1.83   1.98                  2.00   2.00   since it was sent      (wait p99 0.00, lag p99 0.02)
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000 requests in 6 to 12
+                 equal spans
       closed     each user waits for its answer before it asks again, so a slow target is asked less. No claim is made about
                  users who would have come meanwhile
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 10.1 ms per 1,000 requests · ready after 3.21 ms
@@ -215,10 +223,12 @@ fn users_who_wait() {
       50 users, closed, 1 s · up to 256 connections, 14 used · process 4242
       axum-service
       requests   40,592 due · 40,592 ok · 0 failed     40,592/s · 16.7 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    1.17   1.85   2.00    2.02   2.02   since each request was due
-      service     1.15   1.83   1.98    2.00   2.00   since it was sent
+      ms           p50    p99   [95 %]         max
+      response    1.17   2.00   [2.00–2.00]   2.02   since each request was due
+      service     1.15   1.98                 2.00   since it was sent
                  wait p99 0.00, lag p99 0.02
+      interval   95 %, for this machine during this run, by sampling alone, for
+                 batches take 12,000 requests in 6 to 12 equal spans
       closed     each user waits for its answer before it asks again, so a slow
                  target is asked less. No claim is made about users who would have
                  come meanwhile
@@ -265,13 +275,13 @@ fn every_load_model_side_by_side() {
       response    5.05   8.24   8.95    9.02   9.02   since each request was due
       service     5.03   8.22   8.93    8.99   9.00   since it was sent      (wait p99 0.00, lag p99 0.02)
 
-      phase                             arrivals/s   requests   failed   ms p50    p90    p99   p99.9    max
-      warm (warm-up; 4 users, closed)          280        369        0     10.5   16.6   17.8     n/a   18.0
-      climb (100/s..400/s ramp)         250 of 250      1,266        0     5.15   8.27   8.95     n/a   9.02
+      phase                             arrivals/s   requests   failed   ms p50    p90    p99   [95 %]        p99.9    max
+      warm (warm-up; 4 users, closed)          280        369        0     10.5   16.6   17.8                   n/a   18.0
+      climb (100/s..400/s ramp)         250 of 250      1,266        0     5.15   8.27   8.95                   n/a   9.02
       rest (pause)
-      crowd (20 users, closed)               3,026     11,351        0     5.04   8.24   8.95    9.02   9.02
-      steady                            202 of 200        741        0     4.96   8.21   8.95     n/a   9.02
-      fall (300/s..30/m poisson ramp)   144 of 144        355        0     5.05   8.26    n/a     n/a   9.01
+      crowd (20 users, closed)               3,026     11,351        0     5.04   8.24   8.95   [8.93–8.96]    9.02   9.02
+      steady                            202 of 200        741        0     4.96   8.21   8.95   [8.88–9.00]     n/a   9.02
+      fall (300/s..30/m poisson ramp)   144 of 144        355        0     5.05   8.26    n/a                   n/a   9.01
       after (pause)
       closed     crowd: each user waits for its answer before it asks again, so a slow target is asked less. No claim is
                  made about users who would have come meanwhile
@@ -331,9 +341,11 @@ fn users_with_several_steps() {
     assert_snapshot!(at(120, &record), @r"
     models on axum    20 users, closed ≈ 1,876 requests/s, 3 s · up to 256 connections, 14 used · process 4242 axum-service
       requests   5,627 due · 5,627 ok · 0 failed     1,492/s · 2.32 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    10.0   16.4   17.9    18.0   18.0   since each request was due
-      service     9.99   16.4   17.8    18.0   18.0   since it was sent      (wait p99 0.00, lag p99 0.02)
+      ms           p50    p90    p99   [95 %]        p99.9    max
+      response    10.0   16.4   17.9   [17.8–17.9]    18.0   18.0   since each request was due
+      service     9.99   16.4   17.8                  18.0   18.0   since it was sent      (wait p99 0.00, lag p99 0.02)
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000 requests in 6 to 12
+                 equal spans
       closed     each user waits for its answer before it asks again, so a slow target is asked less. No claim is made about
                  users who would have come meanwhile
 
@@ -369,10 +381,12 @@ fn arrivals_are_told_from_requests_where_a_flow_has_several_steps() {
       400 arrivals/s ≈ 530 requests/s poisson, 10 s · up to 256 connections, 14 used · process 4242
       axum-service
       requests   5,304 due · 4,878 ok · 426 failed     407/s of 408/s · 2.19 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    9.31   16.3   17.9    18.0   18.0   since each request was due
-      service     9.29   16.3   17.9    18.0   18.0   since it was sent
+      ms           p50    p90    p99   [95 %]        p99.9    max
+      response    9.31   16.3   17.9   [17.8–17.9]    18.0   18.0   since each request was due
+      service     9.29   16.3   17.9                  18.0   18.0   since it was sent
                  wait p99 0.00, lag p99 0.02
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000
+                 requests in 6 to 12 equal spans
 
       flow/step        requests   failed   unreached   ms p50    p90    p99   p99.9    max
       browse/list         3,249        0           0     9.95   16.4   17.9     n/a   18.0
@@ -513,9 +527,12 @@ fn a_target_that_cannot_keep_up() {
     assert_snapshot!(at(120, &record), @r"
     GET http://127.0.0.1:8080/items/1    1,000/s constant, 10 s · up to 16 connections, 14 used · process 4242 axum-service
       requests   10,000 due · 10,000 ok · 0 failed     612/s of 1,000/s · 4.12 MB received
-      s              p50      p90      p99    p99.9      max
-      response      3.17     5.71     6.28     6.34     6.34   since each request was due
-      service     0.0016   0.0016   0.0016   0.0016   0.0016   since it was sent      (wait p99 6.28, lag p99 0.00)
+      s              p50      p90      p99   [95 %]         p99.9      max
+      response      3.17     5.71     6.28   [6.27–6.29]     6.34     6.34   since each request was due
+      service     0.0016   0.0016   0.0016                 0.0016   0.0016   since it was sent
+                 wait p99 6.28, lag p99 0.00
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000 requests in 6 to 12
+                 equal spans
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
       SATURATED  the target finished 612 of 1,000 per second: these times say how long you ran, not how slow it is. Try -r
@@ -529,10 +546,12 @@ fn a_target_that_cannot_keep_up() {
       axum-service
       requests   10,000 due · 10,000 ok · 0 failed
                  612/s of 1,000/s · 4.12 MB received
-      s              p50      p99    p99.9      max
-      response      3.17     6.28     6.34     6.34   since each request was due
-      service     0.0016   0.0016   0.0016   0.0016   since it was sent
+      s              p50      p99      max
+      response      3.17     6.28     6.34   since each request was due
+      service     0.0016   0.0016   0.0016   since it was sent
                  wait p99 6.28, lag p99 0.00
+      interval   95 %, for this machine during this run, by sampling alone, for
+                 batches take 12,000 requests in 6 to 12 equal spans
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
                  requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
@@ -555,9 +574,11 @@ fn a_generator_that_was_itself_late() {
     assert_snapshot!(at(120, &record), @r"
     GET http://127.0.0.1:8080/items/1    1,000/s constant, 10 s · up to 256 connections, 14 used · process 4242 axum-service
       requests   10,000 due · 10,000 ok · 0 failed     1,000/s of 1,000/s · 4.12 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    2.55   3.79   4.07    4.10   4.10   since each request was due
-      service     1.00   1.00   1.00    1.00   1.00   since it was sent      (wait p99 0.00, lag p99 3.07)
+      ms           p50    p90    p99   [95 %]        p99.9    max
+      response    2.55   3.79   4.07   [4.06–4.08]    4.10   4.10   since each request was due
+      service     1.00   1.00   1.00                  1.00   1.00   since it was sent      (wait p99 0.00, lag p99 3.07)
+      interval   95 %, for this machine during this run, by sampling alone, for batches take 12,000 requests in 6 to 12
+                 equal spans
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
       CLIENT-BOUND  tailmark itself was late: lag p99 3.07 ms of response p99 4.07 ms, which would have been 1.00 ms on
@@ -572,10 +593,12 @@ fn a_generator_that_was_itself_late() {
       axum-service
       requests   10,000 due · 10,000 ok · 0 failed
                  1,000/s of 1,000/s · 4.12 MB received
-      ms           p50    p90    p99   p99.9    max
-      response    2.55   3.79   4.07    4.10   4.10   since each request was due
-      service     1.00   1.00   1.00    1.00   1.00   since it was sent
+      ms           p50    p99   [95 %]         max
+      response    2.55   4.07   [4.06–4.08]   4.10   since each request was due
+      service     1.00   1.00                 1.00   since it was sent
                  wait p99 0.00, lag p99 3.07
+      interval   95 %, for this machine during this run, by sampling alone, for
+                 batches take 12,000 requests in 6 to 12 equal spans
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000
                  requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz

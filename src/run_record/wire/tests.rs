@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::exchange::Outcome;
 use crate::run_record::fixtures::{
-    Answer, MODELS, MS, SHOP, audit, container, ok, record, shop, spread,
+    Answer, Asked, MODELS, MS, SHOP, audit, container, ok, record, shop, spread, url_yaml,
 };
 use crate::run_record::resources::Container;
 use crate::run_record::{Audit, EndedBy};
@@ -126,6 +126,37 @@ fn saved() -> Value {
     });
     record.audits.push(audit(12));
     serde_json::from_str(&record.saved_json()).unwrap()
+}
+
+#[test]
+fn a_p99_has_an_interval_where_one_phase_is_steady_and_ends() {
+    let of = |yaml: &str, failed: Outcome| {
+        let answer = |asked: Asked| Answer {
+            outcome: if asked.arrival.is_multiple_of(50) {
+                failed
+            } else {
+                Outcome::Ok
+            },
+            ..ok(MS + spread(asked.arrival, MS))
+        };
+        let text = record("url", yaml, answer).summary_json();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        json["total"]["response_time"].clone()
+    };
+    let steady = of(&url_yaml("2000/s", "12s"), Outcome::Ok);
+    let ends: Vec<u64> = serde_json::from_value(steady["p99_ci_ns"].clone()).unwrap();
+    let p99 = steady["p99_ns"].as_u64().unwrap();
+    assert!(ends[0] <= p99 && p99 <= ends[1], "{steady}");
+    assert!(ends[1] - ends[0] < p99 / 50, "{steady}");
+    // A reset has ended; one of fifty that never do is beyond the p99.
+    let resets = of(&url_yaml("2000/s", "12s"), Outcome::Reset);
+    assert!(resets["p99_ci_ns"].is_array(), "{resets}");
+    let endless = of(&url_yaml("2000/s", "12s"), Outcome::Timeout);
+    assert_eq!(endless["p99_ci_ns"], Value::Null, "{endless}");
+    let few = of(&url_yaml("100/s", "3s"), Outcome::Ok);
+    assert_eq!(few["p99_ci_ns"], Value::Null, "{few}");
+    let several = of(SMALL, Outcome::Ok);
+    assert_eq!(several["p99_ci_ns"], Value::Null, "{several}");
 }
 
 #[test]
