@@ -232,8 +232,8 @@ fn lines(folder: &Path, cell: &Cell) -> Vec<Value> {
 /// A table of what has been seen so far.
 fn summary(folder: &Path) -> String {
     let mut table = String::from(
-        "| cell | candidate | gates | PASS | FAIL | INCONCLUSIVE | INVALID | rounds, median | s, median |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| cell | candidate | gates | PASS | FAIL | INCONCLUSIVE | INVALID | rounds, median | s, median | pair sd, median |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for cell in &CELLS {
         let lines = lines(folder, cell);
@@ -247,20 +247,17 @@ fn summary(folder: &Path) -> String {
                 .or_default() += 1;
         }
         let count = |verdict: &str| counts.get(verdict).copied().unwrap_or(0);
-        let median = |value: &dyn Fn(&Value) -> f64| {
-            let mut values: Vec<f64> = lines.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
+        let median = |value: &dyn Fn(&Value) -> f64| middle(lines.iter().map(value).collect());
         let rounds = median(&|line| {
             line["rounds"]
                 .as_array()
                 .map_or(0.0, |rounds| rounds.len() as f64)
         });
         let seconds = median(&|line| line["seconds"].as_f64().unwrap());
+        let spread = median(&spread);
         writeln!(
             table,
-            "| {} | × {} | {} | {} | {} | {} | {} | {rounds:.0} | {seconds:.0} |",
+            "| {} | × {} | {} | {} | {} | {} | {} | {rounds:.0} | {seconds:.0} | {spread:.3} |",
             cell.name,
             cell.slowdown,
             lines.len(),
@@ -272,6 +269,22 @@ fn summary(folder: &Path) -> String {
         .unwrap();
     }
     table
+}
+
+/// How far ln of the ratio of both p99s spreads over the valid rounds of a gate: 1.4826 times the median absolute deviation.
+fn spread(line: &Value) -> f64 {
+    let rounds = line["rounds"].as_array().cloned().unwrap_or_default();
+    let valid = rounds.iter().filter(|round| round["valid"] == true);
+    let p99 = |round: &Value, arm: usize| round["arms"][arm][1].as_f64();
+    let logs = valid.filter_map(|round| Some((p99(round, 1)? / p99(round, 0)?).ln()));
+    let logs: Vec<f64> = logs.collect();
+    let middle = middle(logs.clone());
+    1.4826 * self::middle(logs.iter().map(|log| (log - middle).abs()).collect())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Troubles the servers that are children of a process, and the machine; ends when it is dropped.
