@@ -25,6 +25,10 @@ lint: setup ## Check format, lints, documentation and the freshness of .sqlx
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/sqlx-check
 
+.PHONY: hdr-check
+hdr-check: ## Have the interval log read by HdrHistogram's own Python, which is installed under target/
+	scripts/hdr-check
+
 .PHONY: bench
 bench: ## Measure what tailmark itself costs for an exchange, by criterion
 	cargo bench -p tailmark --locked --bench hot_path

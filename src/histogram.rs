@@ -23,6 +23,18 @@ pub const HIGHEST: u64 = 3_600_000_000_000;
 /// Three digits keep a quantile within 0.1 %, an order below the uncertainty of any p99 worth gating on.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
+/// Buckets of equal width that each doubling of the value is divided into: what three digits take.
+pub const SUB_BUCKETS: u32 = 2_048;
+
+/// Doublings, the first of which reaches from 0 to [`SUB_BUCKETS`], until [`HIGHEST`] is reached.
+pub const BUCKETS: u32 = {
+    let mut buckets = 1;
+    while (SUB_BUCKETS as u64) << (buckets - 1) <= HIGHEST {
+        buckets += 1;
+    }
+    buckets
+};
+
 /// A distribution of durations in nanoseconds. Empty, it owns no memory; the counts are allocated at the first
 /// value, and [packed](Histogram::pack) when no more are expected for now.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +57,17 @@ enum Counts {
 
 /// The highest value of a bucket and how many values it has, lowest first; none of them empty.
 type Buckets = Box<[(u64, u64)]>;
+
+/// A place on the way from the smallest value to the largest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// The share of the values that this point is to reach, from 0 to 1.
+    pub quantile: f64,
+    /// The value there, in nanoseconds.
+    pub value: u64,
+    /// How many values are as large or smaller.
+    pub count: u64,
+}
 
 /// A histogram of nothing, to ask about buckets.
 static RULER: LazyLock<Hdr<u64>> = LazyLock::new(empty_counts);
@@ -205,6 +228,34 @@ impl Histogram {
         Some(self.max)
     }
 
+    /// The whole distribution as a line: steps of equal length on the way to each half of what is left above, `ticks` to a half.
+    #[must_use]
+    pub fn spectrum(&self, ticks: u32) -> Vec<Point> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let counts = self.counts();
+        let mut count = 0;
+        let points = counts.iter_quantiles(ticks).map(|step| {
+            count += step.count_since_last_iteration();
+            Point {
+                quantile: step.quantile_iterated_to(),
+                value: step.value_iterated_to().clamp(self.min, self.max),
+                count,
+            }
+        });
+        points.collect()
+    }
+
+    /// The mean and the standard deviation, in nanoseconds; 0 where there is nothing.
+    #[must_use]
+    pub fn mean_and_deviation(&self) -> [f64; 2] {
+        match self.count() {
+            0 => [0.0, 0.0],
+            count => [self.sum as f64 / count as f64, self.counts().stdev()],
+        }
+    }
+
     /// How many values are above `value`, to the precision of the buckets.
     #[must_use]
     pub fn count_above(&self, value: u64) -> u64 {
@@ -223,14 +274,12 @@ impl Histogram {
     /// The form that a record keeps; none for an empty distribution.
     #[must_use]
     pub fn encode(&self) -> Option<Encoded> {
-        let counts = match &self.counts {
-            Counts::None => return None,
-            Counts::Open(counts) => Cow::Borrowed(counts.as_ref()),
-            Counts::Packed { buckets, .. } => Cow::Owned(unpacked(buckets)),
-        };
+        if self.is_empty() {
+            return None;
+        }
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
-            .serialize(counts.as_ref(), &mut bytes)
+            .serialize(self.counts().as_ref(), &mut bytes)
             .expect("writing to memory does not fail");
         Some(Encoded {
             min: self.min,
@@ -271,6 +320,14 @@ impl Histogram {
         };
         read.pack();
         fits.then_some(read).ok_or(DecodeError::Extremes)
+    }
+
+    fn counts(&self) -> Cow<'_, Hdr<u64>> {
+        match &self.counts {
+            Counts::None => Cow::Owned(empty_counts()),
+            Counts::Open(counts) => Cow::Borrowed(counts.as_ref()),
+            Counts::Packed { buckets, .. } => Cow::Owned(unpacked(buckets)),
+        }
     }
 
     /// The buckets that are not empty, lowest first.

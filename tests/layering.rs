@@ -110,7 +110,7 @@ const KNOWN_TO: [(&str, &[&str]); 27] = [
     ("tokio_postgres", &["stores"]),
     ("redis", &["stores"]),
     ("cookie_store", &["load/walks.rs"]),
-    ("csv", &["data/rows.rs"]),
+    ("csv", &["data/rows.rs", "report/rows.rs"]),
     ("regex", &["scenario/expectation.rs"]),
     ("serde_json_path", &["scenario/inspect.rs"]),
     ("procfs", &["probe", "machine.rs", "child"]),

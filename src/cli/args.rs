@@ -138,7 +138,7 @@ pub(super) struct Placing {
 /// Where results go.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Saving {
-    /// Write the result to FILE too; its ending says the format (.json); may be given again
+    /// Write the result to FILE too; its ending says the format (.json .md .xml .csv; of a run .hlog .hgrm .prom too); may be given again
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Vec<PathBuf>,
     /// The results folder
@@ -313,6 +313,9 @@ pub(super) struct ReportArgs {
     /// A saved result: its file or its folder
     #[arg(value_name = "RECORD|DIR")]
     pub(super) what: PathBuf,
+    /// Write the result to FILE; its ending says the format (.json .md .xml .csv .hlog .hgrm .prom); may be given again
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) common: Common,
 }

@@ -6,13 +6,14 @@ use super::Outcome;
 use super::args::CompareArgs;
 use super::failure::Failure;
 use super::keep::Keep;
-use super::report::{Format, Outputs};
+use super::report::{Outputs, print};
 use super::rounds::{self, Arms};
 use super::run::{TIMEOUT, URL_RATE};
 use super::stage::on_stage;
 use crate::archive::{self, Saved};
 use crate::compare::Comparison;
 use crate::data;
+use crate::report::{Format, Subject};
 use crate::scenario::{Arrivals, Connections, LoadModel, Scenario, UrlRun};
 use crate::session::rounds::{Request, Rounds, compare as measure};
 use crate::session::shutdown::Shutdown;
@@ -33,18 +34,9 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     let came = run(&request, &args, before, &keep).await;
     let (keep, comparison) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
-    outputs.write_comparison(&comparison)?;
-    let common = &args.of_rounds.common;
-    let options = crate::report::Options {
-        saved: saved.as_deref(),
-        ..common.table()
-    };
-    let text = if common.json {
-        comparison.to_json()
-    } else {
-        crate::report::table::compare(&comparison, &options)
-    };
-    common.print(&text)?;
+    let subject = Subject::Comparison(&comparison);
+    outputs.write(subject)?;
+    print(subject, &args.of_rounds.common, saved.as_deref())?;
     Ok(outcome(&comparison))
 }
 

@@ -12,7 +12,7 @@ use super::args::{GateArgs, PassOrFail, RoundArgs};
 use super::ci::Ci;
 use super::failure::Failure;
 use super::keep::Keep;
-use super::report::{Format, Outputs};
+use super::report::{Outputs, print};
 use super::rounds::{self, Arms};
 use super::stage::on_stage;
 use crate::archive::{self, Folder, Saved};
@@ -20,8 +20,8 @@ use crate::compare::{Comparison, Metric};
 use crate::data;
 use crate::gate::{Builds, GateRecord, Side, Terms, Verdict, Wanted};
 use crate::machine;
-use crate::report as render;
 use crate::report::junit::Leniency;
+use crate::report::{Format, Subject, table};
 use crate::session::gate::gate as measure;
 use crate::session::rounds::Request;
 use crate::session::shutdown::Shutdown;
@@ -31,7 +31,12 @@ use crate::target_spec::{TargetSpec, TargetsFile};
 use crate::threshold::MemoryFigure;
 
 pub(super) async fn gate(args: Box<GateArgs>) -> Result<Outcome, Failure> {
-    let outputs = Outputs::open(&args.of_rounds.saving.output, Format::OF_GATE)?;
+    let formats = match (&args.against, args.aa) {
+        (Some(_), _) => Format::OF_COMPARISON,
+        (None, Some(_)) => Format::OF_OTHERS,
+        (None, None) => Format::OF_GATE,
+    };
+    let outputs = Outputs::open(&args.of_rounds.saving.output, formats)?;
     if args.against.is_some() {
         return against::against(&args, outputs).await;
     }
@@ -50,17 +55,9 @@ pub(super) async fn gate(args: Box<GateArgs>) -> Result<Outcome, Failure> {
         inconclusive_fails: args.on_inconclusive == PassOrFail::Fail,
         invalid_passes: args.on_invalid == PassOrFail::Pass,
     };
-    outputs.write_gate(&record, leniency)?;
-    let options = render::Options {
-        saved: saved.as_deref(),
-        ..args.of_rounds.common.table()
-    };
-    let text = if args.of_rounds.common.json {
-        record.to_json()
-    } else {
-        render::table::gate(&record, &options)
-    };
-    args.of_rounds.common.print(&text)?;
+    let subject = Subject::Gate(&record, leniency);
+    outputs.write(subject)?;
+    print(subject, &args.of_rounds.common, saved.as_deref())?;
     Ci::of_this_process(args.no_ci).tell(&record, saved.as_deref())?;
     Ok(outcome(&args, &record))
 }
@@ -172,7 +169,7 @@ impl Prepared {
         record.builds.clone_from(&self.builds);
         let same = record.builds.as_ref().is_some_and(Builds::are_same);
         if !same {
-            let plan = render::table::gate_plan(&record.first.plan, &record.terms, self.round_time);
+            let plan = table::gate_plan(&record.first.plan, &record.terms, self.round_time);
             args.of_rounds.common.say(&plan);
             let gate = &mut record;
             let work = async |stage: &Stage, shutdown: &Shutdown, watch: Watcher<'_>| {

@@ -1,92 +1,80 @@
-//! `tailmark report`, and the files that `-o` names.
+//! `tailmark report`, what a measurement prints when it is over, and the files that `-o` names.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::Outcome;
-use super::args::ReportArgs;
+use super::args::{Common, ReportArgs};
 use super::failure::Failure;
 use crate::archive::{self, Saved};
 use crate::compare::Comparison;
 use crate::gate::GateRecord;
-use crate::report::{junit, markdown, table};
+use crate::report::junit::Leniency;
+use crate::report::{Format, Options, Subject};
 use crate::run_record::RunRecord;
 use crate::startup::Startups;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
-    let saved = archive::read(&args.what)?;
-    let options = args.common.table();
-    let json = args.common.json;
-    let text = match saved {
-        Saved::Run(text) => {
-            let record =
-                RunRecord::from_json(&text).map_err(|error| unreadable(&args.what, error))?;
-            if json {
-                record.summary_json()
-            } else {
-                table::run(&record, &options)
-            }
-        }
-        Saved::Comparison(text) => {
-            let comparison =
-                Comparison::from_json(&text).map_err(|error| unreadable(&args.what, error))?;
-            if json {
-                comparison.to_json()
-            } else {
-                table::compare(&comparison, &options)
-            }
-        }
-        Saved::Gate(text) => {
-            let record =
-                GateRecord::from_json(&text).map_err(|error| unreadable(&args.what, error))?;
-            if json {
-                record.to_json()
-            } else {
-                table::gate(&record, &options)
-            }
-        }
-        Saved::Startups(text) => {
-            let startups =
-                Startups::from_json(&text).map_err(|error| unreadable(&args.what, error))?;
-            if args.common.json {
-                startups.to_json()
-            } else {
-                crate::report::table::startup(&startups, &options)
-            }
-        }
-    };
-    args.common.print(&text)?;
+    let read = Read::from(&args.what)?;
+    let subject = read.subject();
+    let outputs = Outputs::open(&args.output, subject.formats())?;
+    outputs.write(subject)?;
+    print(subject, &args.common, None)?;
     Ok(Outcome::Done)
 }
 
-fn unreadable(path: &Path, error: impl std::error::Error) -> Failure {
-    Failure::new(&format!("reading {}", path.display()), &error)
+/// Prints a result on standard output: as JSON where that is asked for, else as tables.
+pub(super) fn print(
+    subject: Subject<'_>,
+    common: &Common,
+    saved: Option<&str>,
+) -> Result<(), Failure> {
+    let options = Options {
+        saved,
+        ..common.table()
+    };
+    let text = match common.json {
+        true => subject.json(),
+        false => subject.table(&options),
+    };
+    common.print(&text)
 }
 
-/// A format of a result, by the ending of its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    Json,
-    Markdown,
-    JUnit,
+/// A result that was saved.
+enum Read {
+    Run(Box<RunRecord>),
+    Comparison(Comparison),
+    Gate(Box<GateRecord>),
+    Startups(Startups),
 }
 
-impl Format {
-    /// The formats of a run.
-    pub(super) const OF_RUN: &[Self] = &[Self::Json];
-    /// Those of a comparison.
-    pub(super) const OF_COMPARISON: &[Self] = &[Self::Json, Self::Markdown];
-    /// Those of a gate.
-    pub(super) const OF_GATE: &[Self] = &[Self::Json, Self::Markdown, Self::JUnit];
+impl Read {
+    fn from(path: &Path) -> Result<Self, Failure> {
+        Ok(match archive::read(path)? {
+            Saved::Run(text) => Self::Run(Box::new(readable(path, RunRecord::from_json(&text))?)),
+            Saved::Comparison(text) => {
+                Self::Comparison(readable(path, Comparison::from_json(&text))?)
+            }
+            Saved::Gate(text) => {
+                Self::Gate(Box::new(readable(path, GateRecord::from_json(&text))?))
+            }
+            Saved::Startups(text) => Self::Startups(readable(path, Startups::from_json(&text))?),
+        })
+    }
 
-    fn ending(self) -> &'static str {
+    fn subject(&self) -> Subject<'_> {
         match self {
-            Self::Json => "json",
-            Self::Markdown => "md",
-            Self::JUnit => "xml",
+            Self::Run(record) => Subject::Run(record),
+            Self::Comparison(comparison) => Subject::Comparison(comparison),
+            Self::Gate(record) => Subject::Gate(record, Leniency::default()),
+            Self::Startups(startups) => Subject::Startups(startups),
         }
     }
+}
+
+fn readable<T, E: std::error::Error>(path: &Path, read: Result<T, E>) -> Result<T, Failure> {
+    read.map_err(|error| Failure::new(&format!("reading {}", path.display()), &error))
 }
 
 /// Files that a result is written to as well; opened before anything is measured, so that no measurement is made
@@ -121,32 +109,13 @@ impl Outputs {
         Ok(Self { files })
     }
 
-    /// Writes each file as `text` says its format.
-    pub(super) fn write(self, text: impl Fn(Format) -> String) -> Result<(), Failure> {
+    /// Writes each file; `subject` is of the kind whose formats the files were opened for.
+    pub(super) fn write(self, subject: Subject<'_>) -> Result<(), Failure> {
         for (format, path, mut file) in self.files {
-            file.write_all(text(format).as_bytes())
+            let text = subject.file(format).unwrap_or_default();
+            file.write_all(text.as_bytes())
                 .map_err(|error| Failure::new(&format!("writing {}", path.display()), &error))?;
         }
         Ok(())
-    }
-
-    pub(super) fn write_comparison(self, comparison: &Comparison) -> Result<(), Failure> {
-        self.write(|format| match format {
-            Format::Markdown => markdown::compare(comparison),
-            Format::Json | Format::JUnit => comparison.to_json(),
-        })
-    }
-
-    /// `leniency`: what neither PASS nor FAIL does to the build, which a JUnit file says too.
-    pub(super) fn write_gate(
-        self,
-        record: &GateRecord,
-        leniency: junit::Leniency,
-    ) -> Result<(), Failure> {
-        self.write(|format| match format {
-            Format::Json => record.to_json(),
-            Format::Markdown => markdown::gate(record),
-            Format::JUnit => junit::gate(record, leniency),
-        })
     }
 }

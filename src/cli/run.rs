@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::args::{EngineWord, HttpWord, RunArgs, Spacing};
 use super::failure::Failure;
 use super::keep::Keep;
-use super::report::{Format, Outputs};
+use super::report::{Outputs, print};
 use super::stage::on_stage;
 use super::{Outcome, debug};
 use crate::archive::RUN_FILE;
 use crate::data;
 use crate::exchange::Outcome as Ended;
+use crate::report::{Format, Subject};
 use crate::run_record::RunRecord;
 use crate::scenario::{Arrivals, Connections, Http, LoadModel, Phase, Scenario, UrlRun};
 use crate::session::run::{Engine, Request, check_limits, run_once, workers};
@@ -80,17 +81,8 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     let (keep, record) = keep.unless_empty(came, |_| false)?;
     keep.folder().write(RUN_FILE, &record.saved_json())?;
     let saved = keep.keep()?;
-    outputs.write(|_| record.saved_json())?;
-    let options = crate::report::Options {
-        saved: saved.as_deref(),
-        ..args.common.table()
-    };
-    let text = if args.common.json {
-        record.summary_json()
-    } else {
-        crate::report::table::run(&record, &options)
-    };
-    args.common.print(&text)?;
+    outputs.write(Subject::Run(&record))?;
+    print(Subject::Run(&record), &args.common, saved.as_deref())?;
     Ok(outcome(&record))
 }
 

@@ -4,10 +4,11 @@ use super::Outcome;
 use super::args::StartupArgs;
 use super::failure::Failure;
 use super::keep::Keep;
-use super::report::{Format, Outputs};
+use super::report::{Outputs, print};
 use super::rounds::{fair_seed, tell_apart};
 use super::stage::on_stage;
 use crate::data;
+use crate::report::{Format, Subject};
 use crate::session::shutdown::Shutdown;
 use crate::session::startup::{self, Request};
 use crate::session::{Stage, Terms, Watcher, place};
@@ -15,7 +16,7 @@ use crate::startup::Startups;
 use crate::target_spec::{TargetSpec, TargetsFile};
 
 pub(super) async fn startup(args: Box<StartupArgs>) -> Result<Outcome, Failure> {
-    let outputs = Outputs::open(&args.saving.output, Format::OF_RUN)?;
+    let outputs = Outputs::open(&args.saving.output, Format::OF_OTHERS)?;
     let targets = data::targets_or_nearest(args.targets.as_deref())?;
     let mut request = request(&args, targets.as_ref())?;
     let containers = &args.containers;
@@ -28,16 +29,8 @@ pub(super) async fn startup(args: Box<StartupArgs>) -> Result<Outcome, Failure> 
     let came = measure(&request, &args, terms, &keep).await;
     let (keep, startups) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
-    outputs.write(|_| startups.to_json())?;
-    let options = crate::report::Options {
-        saved: saved.as_deref(),
-        ..args.common.table()
-    };
-    let text = match args.common.json {
-        true => startups.to_json(),
-        false => crate::report::table::startup(&startups, &options),
-    };
-    args.common.print(&text)?;
+    outputs.write(Subject::Startups(&startups))?;
+    print(Subject::Startups(&startups), &args.common, saved.as_deref())?;
     Ok(outcome(&startups))
 }
 

@@ -1,17 +1,38 @@
-//! Comparisons and gates as Markdown, for pull requests and step summaries: what it comes to first, the rest folded.
+//! Runs, comparisons and gates as Markdown, for pull requests and step summaries: what it comes to first, the rest folded.
 
 use std::fmt::Write as _;
 
+use super::IN_A_FILE;
 use super::figures::change_with_interval;
 use super::table;
-use super::{Options, table::ending};
+use super::table::{ending, thresholds};
 use crate::compare::{Comparison, Metric};
 use crate::gate::{GateRecord, Verdict};
+use crate::run_record::RunRecord;
 use crate::threshold::MemoryFigure;
 use crate::units::Quantile;
 
-/// The width of the text table in the folded part: wider ones get a scroll bar where Markdown is shown.
-const WIDTH: usize = 100;
+/// A run: whether it may be believed, its thresholds as a list, and all of it as text, folded.
+#[must_use]
+pub fn run(record: &RunRecord) -> String {
+    let mut text = format!(
+        "### {} on {}: {}\n\n",
+        escaped(&record.scenario.name),
+        escaped(&record.target.name),
+        record.validity.state.name()
+    );
+    for words in table::brief(record) {
+        let _ = writeln!(text, "- {}", escaped(&words));
+    }
+    for ruling in &record.thresholds {
+        let mark = thresholds::mark(ruling);
+        let found = escaped(&thresholds::finding(ruling));
+        let _ = writeln!(text, "- {mark} {}: {found}", escaped(&ruling.expression));
+    }
+    text.push('\n');
+    folded(&mut text, "figures", &table::run(record, &IN_A_FILE));
+    text
+}
 
 /// A comparison: its sentences, the changes as a table, and all of it as text, folded.
 #[must_use]
@@ -36,7 +57,7 @@ pub fn compare(comparison: &Comparison) -> String {
     folded(
         &mut text,
         "figures and rounds",
-        &table::compare(comparison, &PLAIN),
+        &table::compare(comparison, &IN_A_FILE),
     );
     text
 }
@@ -67,17 +88,10 @@ pub fn gate(record: &GateRecord) -> String {
     folded(
         &mut text,
         "figures and rounds",
-        &table::gate(record, &PLAIN),
+        &table::gate(record, &IN_A_FILE),
     );
     text
 }
-
-const PLAIN: Options<'static> = Options {
-    width: WIDTH,
-    color: false,
-    saved: None,
-    verbose: true,
-};
 
 /// A mark that is seen in a list of pull requests; the word beside it says the same.
 fn mark(record: &GateRecord) -> &'static str {

@@ -8,7 +8,7 @@ mod resources;
 mod startup;
 #[cfg(test)]
 mod tests;
-mod thresholds;
+pub(super) mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -62,6 +62,27 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
         page.paragraph(&saved(folder));
     }
     page.into_text()
+}
+
+/// What a run comes to, in two sentences: how many requests there were, and how long they took.
+pub(super) fn brief(record: &RunRecord) -> [String; 2] {
+    let view = View::of(record);
+    let (outcomes, response) = (view.total.outcomes(), view.total.response());
+    let requests = format!(
+        "{} requests, {} failed",
+        thousands(view.total.due),
+        thousands(outcomes.failed())
+    );
+    let [p50, p99] =
+        [Quantile::P50, Quantile::P99].map(|quantile| view.unit.quantile(&response, quantile));
+    let interval = view.unit.interval(record.interval(Quantile::P99));
+    let times = format!(
+        "response time in {}: p50 {p50}, p99 {}, max {}",
+        view.unit.name(),
+        format!("{p99} {interval}").trim_end(),
+        view.unit.max(&response)
+    );
+    [requests, times]
 }
 
 /// A record with what several of its lines need.

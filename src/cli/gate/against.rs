@@ -13,7 +13,7 @@ use crate::archive::{self, Saved};
 use crate::compare::{Comparison, Metric};
 use crate::data;
 use crate::gate::{FEWEST_SESSIONS, GateRecord, Session, against as advise};
-use crate::report::table;
+use crate::report::{Subject, table};
 use crate::session::rounds::{Rounds, compare as measure};
 use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, Watcher};
@@ -63,7 +63,7 @@ pub(super) async fn against(args: &GateArgs, outputs: Outputs) -> Result<Outcome
     let measured = on_stage(&of_rounds.common, arms, terms, place.path(), work).await;
     let (keep, comparison) = keep.unless_empty(measured, |came| came.interrupted)?;
     let saved = keep.keep()?;
-    outputs.write_comparison(&comparison)?;
+    outputs.write(Subject::Comparison(&comparison))?;
     let advice: Vec<_> = args
         .metric
         .iter()

@@ -3,12 +3,12 @@
 use super::super::args::GateArgs;
 use super::super::failure::Failure;
 use super::super::keep::Keep;
-use super::super::report::Outputs;
+use super::super::report::{Outputs, print};
 use super::super::rounds::fair_seed;
 use super::{Outcome, Prepared};
 use crate::archive::GATE_FILE;
 use crate::gate::{GateRecord, Repeated};
-use crate::report::table;
+use crate::report::Subject;
 
 /// Gates the target against itself as often as `args` say. Each gate is saved as soon as it is decided.
 pub(super) async fn itself(
@@ -49,17 +49,12 @@ pub(super) async fn itself(
     let saved = keep.keep()?;
     let complete = gates.len() == count as usize;
     let repeated = Repeated::of(&gates);
-    outputs.write(|_| repeated.to_json())?;
-    let text = if of_rounds.common.json {
-        repeated.to_json()
-    } else {
-        let options = crate::report::Options {
-            saved: saved.as_deref(),
-            ..of_rounds.common.table()
-        };
-        table::gates(&repeated, &options)
-    };
-    of_rounds.common.print(&text)?;
+    outputs.write(Subject::Repeated(&repeated))?;
+    print(
+        Subject::Repeated(&repeated),
+        &of_rounds.common,
+        saved.as_deref(),
+    )?;
     Ok(if complete {
         Outcome::Done
     } else {

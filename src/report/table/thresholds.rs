@@ -13,14 +13,18 @@ pub(super) fn rulings(record: &RunRecord, page: &mut Page) {
     let widths = widths.map(|ruling| ruling.expression.chars().count());
     let width = widths.filter(|&width| width <= LINED_UP).max().unwrap_or(0);
     for ruling in &record.thresholds {
-        let mark = if ruling.passed { "✓" } else { "✗" };
         let text = format!("{:<width$}   {}", ruling.expression, finding(ruling));
-        page.marked(mark, text.trim_end());
+        page.marked(mark(ruling), text.trim_end());
     }
 }
 
+/// Whether it held.
+pub(in crate::report) fn mark(ruling: &Ruling) -> &'static str {
+    if ruling.passed { "✓" } else { "✗" }
+}
+
 /// `observed 12.3 ms`, `observed 84.1 ms from 20s to 30s of steady`, or why there is nothing.
-fn finding(ruling: &Ruling) -> String {
+pub(in crate::report) fn finding(ruling: &Ruling) -> String {
     let observed = ruling.observed.map(|observed| {
         let bound = if observed.lower_bound { "≥ " } else { "" };
         format!("observed {bound}{}", figure(observed.figure))

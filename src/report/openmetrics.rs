@@ -1,0 +1,212 @@
+//! A run as `OpenMetrics` text: what a textfile collector picks up, or a push gateway takes.
+//!
+//! Written here, since the kept libraries for it render what a running process counts, and know no summary whose quantiles come
+//! from elsewhere. <https://prometheus.io/docs/specs/om/open_metrics_spec/>
+
+use std::fmt::{Display, Write as _};
+
+use crate::ledger::Distribution;
+use crate::run_record::resources::MemorySeries;
+use crate::run_record::{PhaseRecord, RunRecord};
+use crate::stats::fewest;
+use crate::units::Quantile;
+use crate::validity::State;
+
+const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
+
+/// The measured phases of a run, with memory and CPU of its target.
+#[must_use]
+pub(super) fn run(record: &RunRecord) -> String {
+    let mut page = Page {
+        text: String::new(),
+        common: vec![
+            ("scenario", record.scenario.name.clone()),
+            ("target", record.target.name.clone()),
+        ],
+    };
+    times(record, &mut page);
+    requests(record, &mut page);
+    rates(record, &mut page);
+    resources(record, &mut page);
+    page.family(
+        "tailmark_valid",
+        "gauge",
+        None,
+        "Whether the measurement may be believed.",
+    );
+    page.sample(
+        "tailmark_valid",
+        &[],
+        u8::from(record.validity.state == State::Valid),
+    );
+    page.text += "# EOF\n";
+    page.text
+}
+
+fn times(record: &RunRecord, page: &mut Page) {
+    let kinds: [Family<Distribution>; 2] = [
+        (
+            "tailmark_response_seconds",
+            "From the moment a request was due to the end of its response.",
+            |phase| phase.tally.response(),
+        ),
+        (
+            "tailmark_service_seconds",
+            "From the moment a request was sent to the end of its response.",
+            |phase| phase.tally.service(),
+        ),
+    ];
+    for (name, help, of_phase) in kinds {
+        page.family(name, "summary", Some("seconds"), help);
+        for phase in record.measured() {
+            page.summary(name, &[("phase", phase.name.clone())], &of_phase(phase));
+            if name != "tailmark_response_seconds" {
+                continue;
+            }
+            for (names, flow) in record.flows.iter().zip(&phase.tally.flows) {
+                for (step, tally) in names.steps.iter().zip(&flow.steps) {
+                    let labels = [
+                        ("phase", phase.name.clone()),
+                        ("flow", names.name.clone()),
+                        ("step", step.clone()),
+                    ];
+                    page.summary(name, &labels, &tally.response);
+                }
+            }
+        }
+    }
+}
+
+fn requests(record: &RunRecord, page: &mut Page) {
+    page.family(
+        "tailmark_requests",
+        "counter",
+        None,
+        "Requests by how they ended.",
+    );
+    for phase in record.measured() {
+        for (outcome, count) in phase.tally.outcomes().iter() {
+            let labels = [
+                ("phase", phase.name.clone()),
+                ("outcome", outcome.words().replace(' ', "_")),
+            ];
+            page.sample("tailmark_requests_total", &labels, count);
+        }
+    }
+}
+
+fn rates(record: &RunRecord, page: &mut Page) {
+    let kinds: [Family<f64>; 2] = [
+        (
+            "tailmark_offered_rate",
+            "Arrivals per second.",
+            PhaseRecord::arrival_rate,
+        ),
+        (
+            "tailmark_achieved_rate",
+            "Arrivals per second that the target kept up with.",
+            PhaseRecord::achieved_rate,
+        ),
+    ];
+    for (name, help, of_phase) in kinds {
+        page.family(name, "gauge", None, help);
+        for phase in record.measured() {
+            page.sample(name, &[("phase", phase.name.clone())], of_phase(phase));
+        }
+    }
+}
+
+fn resources(record: &RunRecord, page: &mut Page) {
+    let memory = &record.resources.memory;
+    let kinds = [
+        ("working_set", &memory.working_set),
+        ("rss", &memory.rss),
+        ("page_cache", &memory.page_cache),
+    ];
+    page.family(
+        "tailmark_memory_bytes",
+        "gauge",
+        Some("bytes"),
+        "Memory of the target.",
+    );
+    for (kind, series) in kinds {
+        for (when, bytes) in series.iter().flat_map(figures) {
+            let labels = [("kind", kind.to_owned()), ("when", when.to_owned())];
+            page.sample("tailmark_memory_bytes", &labels, bytes);
+        }
+    }
+    if let Some(ns) = record.resources.cpu_ns {
+        let help = "CPU time of the target over the measured phases.";
+        page.family("tailmark_cpu_seconds", "gauge", Some("seconds"), help);
+        page.sample("tailmark_cpu_seconds", &[], seconds(ns));
+    }
+}
+
+fn figures(series: &MemorySeries) -> impl Iterator<Item = (&'static str, u64)> {
+    let all = [
+        ("idle", series.idle_bytes),
+        ("p50", series.p50_bytes),
+        ("p95", series.p95_bytes),
+        ("peak", series.peak_bytes),
+        ("after_idle", series.after_idle_bytes),
+    ];
+    all.into_iter()
+        .filter_map(|(when, bytes)| Some((when, bytes?)))
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// The name of a family, what it means, and what a phase says of it.
+type Family<T> = (&'static str, &'static str, fn(&PhaseRecord) -> T);
+
+struct Page {
+    text: String,
+    /// Labels of every sample.
+    common: Vec<(&'static str, String)>,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, unit: Option<&str>, help: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "# TYPE {name} {kind}");
+        if let Some(unit) = unit {
+            let _ = writeln!(self.text, "# UNIT {name} {unit}");
+        }
+        let _ = writeln!(self.text, "# HELP {name} {help}");
+    }
+
+    /// The quantiles that the sample supports, and how many there are.
+    fn summary(&mut self, name: &str, labels: &[(&str, String)], times: &Distribution) {
+        for quantile in QUANTILES {
+            let bound = times.quantile(quantile);
+            if let Some(bound) = bound.filter(|_| times.count() >= fewest(quantile)) {
+                let with_quantile: Vec<(&str, String)> = labels
+                    .iter()
+                    .cloned()
+                    .chain([("quantile", quantile.fraction().to_string())])
+                    .collect();
+                self.sample(name, &with_quantile, seconds(bound.value));
+            }
+        }
+        self.sample(&format!("{name}_count"), labels, times.count());
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, String)], value: impl Display) {
+        let common = self.common.iter().map(|(name, value)| (*name, value));
+        let own = labels.iter().map(|(name, value)| (*name, value));
+        let labels: Vec<String> = common
+            .chain(own)
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,173 @@
+//! Figures as comma-separated values, one to a row, in nanoseconds and bytes: what was not measured is an empty field.
+
+use csv::Writer;
+
+use crate::compare::{ArmRound, Comparison, Metric};
+use crate::ledger::Distribution;
+use crate::run_record::{PhaseRecord, RunRecord};
+use crate::stats::fewest;
+use crate::threshold::MemoryFigure;
+use crate::units::Quantile;
+
+const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
+
+/// A run: a row per phase, step and quantile of response and service time, then those of each phase as a whole, of which
+/// the p99 of the response time has its interval.
+///
+/// # Panics
+/// Never: what is written to memory cannot fail to be.
+#[must_use]
+pub(super) fn run(record: &RunRecord) -> String {
+    let mut rows = Rows::new([
+        "target",
+        "phase",
+        "warmup",
+        "flow",
+        "step",
+        "time",
+        "requests",
+        "failed",
+        "quantile",
+        "value_ns",
+        "lower_bound",
+        "low_ns",
+        "high_ns",
+    ]);
+    for phase in record.phases.iter().filter(|phase| phase.tally.due > 0) {
+        for (names, flow) in record.flows.iter().zip(&phase.tally.flows) {
+            for (name, step) in names.steps.iter().zip(&flow.steps) {
+                let of_step = Times {
+                    record,
+                    phase,
+                    of: [&names.name, name],
+                    failed: step.outcomes.failed(),
+                };
+                of_step.rows("response", &step.response, &mut rows);
+                of_step.rows("service", &step.service, &mut rows);
+            }
+        }
+        let whole = Times {
+            record,
+            phase,
+            of: ["", ""],
+            failed: phase.tally.outcomes().failed(),
+        };
+        whole.rows("response", &phase.tally.response(), &mut rows);
+        whole.rows("service", &phase.tally.service(), &mut rows);
+    }
+    rows.into_text()
+}
+
+/// Comparisons one after the other, such as a gate and its confirmation: a row per round, arm and metric.
+///
+/// # Panics
+/// Never: what is written to memory cannot fail to be.
+#[must_use]
+pub(super) fn rounds<'a>(comparisons: impl IntoIterator<Item = &'a Comparison>) -> String {
+    let mut rows = Rows::new([
+        "attempt", "round", "valid", "arm", "place", "requests", "failed", "metric", "value",
+    ]);
+    for (comparison, attempt) in comparisons.into_iter().zip(1..) {
+        for round in comparison.rounds() {
+            let arms = comparison.plan.arms.iter().zip(&round.arms);
+            for (index, (name, arm)) in arms.enumerate() {
+                let place = round.order.iter().position(|&other| other == index);
+                let (failed, requests) = arm.failed();
+                for metric in METRICS {
+                    rows.push([
+                        i32::to_string(&attempt),
+                        round.number.to_string(),
+                        round.is_valid().to_string(),
+                        name.clone(),
+                        written(place.map(|place| place + 1)),
+                        requests.to_string(),
+                        failed.to_string(),
+                        metric.to_string(),
+                        finite(arm, metric),
+                    ]);
+                }
+            }
+        }
+    }
+    rows.into_text()
+}
+
+/// What a round is compared by.
+const METRICS: [Metric; 11] = [
+    Metric::Response(Quantile::P50),
+    Metric::Response(Quantile::P90),
+    Metric::Response(Quantile::P99),
+    Metric::Response(Quantile::P99_9),
+    Metric::AchievedRate,
+    Metric::Memory(MemoryFigure::Idle),
+    Metric::Memory(MemoryFigure::P95),
+    Metric::Memory(MemoryFigure::Peak),
+    Metric::Memory(MemoryFigure::AfterIdle),
+    Metric::CpuPer1k,
+    Metric::Startup,
+];
+
+/// `inf` where requests that were not ok decide it.
+fn finite(arm: &ArmRound, metric: Metric) -> String {
+    written(arm.value(metric))
+}
+
+/// Times of one step in one phase, or of all of it.
+struct Times<'a> {
+    record: &'a RunRecord,
+    phase: &'a PhaseRecord,
+    of: [&'a str; 2],
+    failed: u64,
+}
+
+impl Times<'_> {
+    fn rows(&self, kind: &str, times: &Distribution, rows: &mut Rows) {
+        let is_whole_response = self.of == ["", ""] && kind == "response";
+        for quantile in QUANTILES {
+            let bound = times
+                .quantile(quantile)
+                .filter(|_| times.count() >= fewest(quantile));
+            let interval = (is_whole_response && quantile == Quantile::P99)
+                .then(|| self.phase.interval(quantile))
+                .flatten();
+            rows.push([
+                self.record.target.name.clone(),
+                self.phase.name.clone(),
+                self.phase.warmup.to_string(),
+                self.of[0].to_owned(),
+                self.of[1].to_owned(),
+                kind.to_owned(),
+                times.count().to_string(),
+                self.failed.to_string(),
+                quantile.to_string(),
+                written(bound.map(|bound| bound.value)),
+                written(bound.map(|bound| bound.censored)),
+                written(interval.map(|interval| interval.low.round())),
+                written(interval.map(|interval| interval.high.round())),
+            ]);
+        }
+    }
+}
+
+fn written(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+struct Rows(Writer<Vec<u8>>);
+
+impl Rows {
+    fn new<const N: usize>(header: [&str; N]) -> Self {
+        let mut rows = Self(Writer::from_writer(Vec::new()));
+        rows.push(header.map(str::to_owned));
+        rows
+    }
+
+    fn push<const N: usize>(&mut self, fields: [String; N]) {
+        (self.0.write_record(fields)).expect("memory takes rows of one length");
+    }
+
+    fn into_text(self) -> String {
+        let bytes = self.0.into_inner().expect("memory is always flushed");
+        String::from_utf8(bytes).expect("fields are text")
+    }
+}
