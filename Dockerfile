@@ -30,6 +30,7 @@ WORKDIR /src
 # over all crates at once make it smaller by a fifth. Only with --target do the flags leave build scripts and procedural
 # macros alone, which cannot be linked so.
 ENV CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never CARGO_PROFILE_RELEASE_LTO=fat \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
     RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 COPY --from=manifests /src .
 RUN cargo build --release --locked --workspace --bins --target "$(rustc -vV | sed -n 's/^host: //p')"

@@ -142,6 +142,8 @@ impl Common {
         crate::report::Options {
             width,
             color,
+            percentiles: &[],
+            spectrum: false,
             saved: None,
             verbose: self.verbose,
         }

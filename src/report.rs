@@ -16,6 +16,7 @@ use crate::compare::Comparison;
 use crate::gate::{GateRecord, Repeated};
 use crate::run_record::RunRecord;
 use crate::startup::Startups;
+use crate::units::Quantile;
 
 /// How a report is to look.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,10 @@ pub struct Options<'a> {
     pub saved: Option<&'a str>,
     /// Also print the first failure of each kind, and where it all ran.
     pub verbose: bool,
+    /// The quantiles of a run's tables; the usual ones where it is empty.
+    pub percentiles: &'a [Quantile],
+    /// Also print the whole distribution of a run's response times.
+    pub spectrum: bool,
 }
 
 /// For files: the width of a text table in one, without colour, and with all there is.
@@ -36,6 +41,8 @@ const IN_A_FILE: Options<'static> = Options {
     color: false,
     saved: None,
     verbose: true,
+    percentiles: &[],
+    spectrum: false,
 };
 
 /// A result that can be rendered.

@@ -21,7 +21,7 @@ use super::runtime::RuntimeArgs;
 use crate::placement::{Pin, PinError};
 use crate::scenario::Phase;
 use crate::session::Durability;
-use crate::units::{Rate, parse_duration};
+use crate::units::{Quantile, Rate, UnitError, parse_duration};
 
 pub(super) use rounds::{CompareArgs, GateArgs, PassOrFail, RoundArgs};
 pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
@@ -117,6 +117,17 @@ pub(super) struct Common {
         help_heading = "Output"
     )]
     pub(super) color: Color,
+}
+
+/// How much of a run is shown.
+#[derive(Debug, Default, ClapArgs)]
+pub(super) struct Shown {
+    /// The quantiles of a run's tables, such as p50,p75,p99.99 [p50,p90,p99,p99.9]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = quantile, help_heading = "Output")]
+    pub(super) percentiles: Vec<Quantile>,
+    /// Print the whole distribution of a run's response times too
+    #[arg(long, help_heading = "Output")]
+    pub(super) spectrum: bool,
 }
 
 /// Where things run, on which terms, and how closely they are watched.
@@ -293,6 +304,8 @@ pub(super) struct RunArgs {
     /// Make one exchange and print it, without load
     #[arg(long, conflicts_with_all = ["json", "output"])]
     pub(super) debug: bool,
+    #[command(flatten)]
+    pub(super) shown: Shown,
     /// Do not walk through each flow once before the load
     #[arg(long)]
     pub(super) no_preflight: bool,
@@ -316,6 +329,8 @@ pub(super) struct ReportArgs {
     /// Write the result to FILE; its ending says the format (.json .md .xml .csv .hlog .hgrm .prom); may be given again
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) shown: Shown,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -375,6 +390,11 @@ fn rate(text: &str) -> Result<Rate, String> {
 fn pin(text: &str) -> Result<Pin, String> {
     text.parse()
         .map_err(|error: PinError| format!("{error}; {}", error.hint()))
+}
+
+fn quantile(text: &str) -> Result<Quantile, String> {
+    text.parse()
+        .map_err(|error: UnitError| format!("{error}; {}", error.hint()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -36,7 +36,8 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     let saved = keep.keep()?;
     let subject = Subject::Comparison(&comparison);
     outputs.write(subject)?;
-    print(subject, &args.of_rounds.common, saved.as_deref())?;
+    let common = &args.of_rounds.common;
+    print(subject, common, common.options(saved.as_deref()))?;
     Ok(outcome(&comparison))
 }
 

@@ -57,7 +57,8 @@ pub(super) async fn gate(args: Box<GateArgs>) -> Result<Outcome, Failure> {
     };
     let subject = Subject::Gate(&record, leniency);
     outputs.write(subject)?;
-    print(subject, &args.of_rounds.common, saved.as_deref())?;
+    let common = &args.of_rounds.common;
+    print(subject, common, common.options(saved.as_deref()))?;
     Ci::of_this_process(args.no_ci).tell(&record, saved.as_deref())?;
     Ok(outcome(&args, &record))
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::Outcome;
-use super::args::{Common, ReportArgs};
+use super::args::{Common, ReportArgs, Shown};
 use super::failure::Failure;
 use crate::archive::{self, Saved};
 use crate::compare::Comparison;
@@ -20,7 +20,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
     let subject = read.subject();
     let outputs = Outputs::open(&args.output, subject.formats())?;
     outputs.write(subject)?;
-    print(subject, &args.common, None)?;
+    print(
+        subject,
+        &args.common,
+        args.shown.options(&args.common, None),
+    )?;
     Ok(Outcome::Done)
 }
 
@@ -28,17 +32,34 @@ pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
 pub(super) fn print(
     subject: Subject<'_>,
     common: &Common,
-    saved: Option<&str>,
+    options: Options<'_>,
 ) -> Result<(), Failure> {
-    let options = Options {
-        saved,
-        ..common.table()
-    };
     let text = match common.json {
         true => subject.json(),
         false => subject.table(&options),
     };
     common.print(&text)
+}
+
+impl Common {
+    /// How a result is to be printed that was kept in `saved`.
+    pub(super) fn options<'a>(&self, saved: Option<&'a str>) -> Options<'a> {
+        Options {
+            saved,
+            ..self.table()
+        }
+    }
+}
+
+impl Shown {
+    /// The same, with what is asked for of a run.
+    pub(super) fn options<'a>(&'a self, common: &Common, saved: Option<&'a str>) -> Options<'a> {
+        Options {
+            percentiles: &self.percentiles,
+            spectrum: self.spectrum,
+            ..common.options(saved)
+        }
+    }
 }
 
 /// A result that was saved.

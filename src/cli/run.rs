@@ -82,7 +82,8 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     keep.folder().write(RUN_FILE, &record.saved_json())?;
     let saved = keep.keep()?;
     outputs.write(Subject::Run(&record))?;
-    print(Subject::Run(&record), &args.common, saved.as_deref())?;
+    let options = args.shown.options(&args.common, saved.as_deref());
+    print(Subject::Run(&record), &args.common, options)?;
     Ok(outcome(&record))
 }
 

@@ -30,7 +30,8 @@ pub(super) async fn startup(args: Box<StartupArgs>) -> Result<Outcome, Failure> 
     let (keep, startups) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
     outputs.write(Subject::Startups(&startups))?;
-    print(Subject::Startups(&startups), &args.common, saved.as_deref())?;
+    let options = args.common.options(saved.as_deref());
+    print(Subject::Startups(&startups), &args.common, options)?;
     Ok(outcome(&startups))
 }
 

@@ -39,7 +39,7 @@ use crate::validity::State;
 /// known, `n/a` one of which the sample is too small.
 #[must_use]
 pub fn run(record: &RunRecord, options: &Options) -> String {
-    let view = View::of(record);
+    let view = View::of(record, options.percentiles);
     let mut page = Page::new(options.width, options.color);
     view.title(&mut page);
     view.requests(&mut page);
@@ -58,6 +58,9 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     if options.verbose {
         environment(record, &mut page);
     }
+    if options.spectrum {
+        view.spectrum(&mut page);
+    }
     if let Some(folder) = options.saved {
         page.paragraph(&saved(folder));
     }
@@ -66,7 +69,7 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
 
 /// What a run comes to, in two sentences: how many requests there were, and how long they took.
 pub(super) fn brief(record: &RunRecord) -> [String; 2] {
-    let view = View::of(record);
+    let view = View::of(record, &[]);
     let (outcomes, response) = (view.total.outcomes(), view.total.response());
     let requests = format!(
         "{} requests, {} failed",
@@ -93,12 +96,14 @@ struct View<'a> {
     /// Nanoseconds for which they offered load.
     measured_ns: u64,
     unit: TimeUnit,
+    /// Which quantiles its tables have.
+    quantiles: Quantiles<'a>,
     /// What the record says was sent; none where this version of tailmark cannot read it any more.
     scenario: Option<Scenario>,
 }
 
 impl<'a> View<'a> {
-    fn of(record: &'a RunRecord) -> Self {
+    fn of(record: &'a RunRecord, percentiles: &'a [Quantile]) -> Self {
         let total = record.total();
         let response = total.response();
         let value = |quantile| response.quantile(quantile).map(|bound| bound.value);
@@ -108,6 +113,13 @@ impl<'a> View<'a> {
             scenario: Scenario::parse(&record.scenario.name, record.scenario.text.as_bytes()).ok(),
             total,
             record,
+            quantiles: Quantiles {
+                quantiles: match percentiles {
+                    [] => &USUAL,
+                    asked => asked,
+                },
+                intervals: false,
+            },
         }
     }
 
@@ -211,10 +223,10 @@ impl<'a> View<'a> {
             brief(&self.total.lag)
         );
         let interval = self.record.interval(Quantile::P99);
-        let intervals = Intervals::shown(interval.is_some());
+        let quantiles = self.quantiles.with_intervals(interval.is_some());
         let grid = |since_sent: String| {
             let mut columns = vec![Column::left(unit.name())];
-            columns.extend(intervals.columns(""));
+            columns.extend(quantiles.columns(""));
             columns.push(Column::left(""));
             let mut grid = Grid::new(columns);
             for (name, times, interval, since) in [
@@ -226,7 +238,7 @@ impl<'a> View<'a> {
                 ),
                 ("service", &service, None, since_sent),
             ] {
-                let cells = intervals.cells(unit, times, interval);
+                let cells = quantiles.cells(unit, times, interval);
                 grid.row([name.to_owned()].into_iter().chain(cells).chain([since]));
             }
             grid
@@ -241,6 +253,31 @@ impl<'a> View<'a> {
         if let Some(interval) = interval {
             page.labelled("interval", &[&basis(interval.basis)]);
         }
+    }
+
+    /// The whole distribution of response times: how long the quickest half took, nine of ten, and so on to the last.
+    fn spectrum(&self, page: &mut Page) {
+        let mut grid = Grid::new([
+            Column::right(format!("response {}", self.unit.name())),
+            Column::right("percentile"),
+            Column::right("requests"),
+            Column::right("one of"),
+        ]);
+        for point in self.total.response().all().spectrum(SPECTRUM_TICKS) {
+            let above = match point.quantile < 1.0 {
+                true => three_digits(1.0 / (1.0 - point.quantile)),
+                false => String::new(),
+            };
+            grid.row([
+                self.unit.figure(point.value as f64),
+                format!("{:.5}", point.quantile * 100.0),
+                thousands(point.count),
+                above,
+            ]);
+        }
+        page.blank();
+        page.grid(&grid);
+        page.blank();
     }
 
     /// What it took to open connections, where that was more than connecting.
@@ -429,8 +466,6 @@ impl<'a> View<'a> {
     }
 }
 
-const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
-
 /// What the interval of a p99 holds for, and what it rests on.
 fn basis(basis: Basis) -> String {
     let rests_on = match basis {
@@ -448,22 +483,42 @@ fn basis(basis: Basis) -> String {
     format!("95 %, for this machine during this run, {rests_on}")
 }
 
-/// Whether a table of quantiles has a column for the interval of its p99.
+/// The quantiles of a table, a column for each, with one for the maximum behind them.
 #[derive(Debug, Clone, Copy)]
-struct Intervals(bool);
+struct Quantiles<'a> {
+    quantiles: &'a [Quantile],
+    /// Whether a column beside the p99 has its interval.
+    intervals: bool,
+}
 
-impl Intervals {
-    /// Where any of them is known.
-    fn shown(any: bool) -> Self {
-        Self(any)
+/// Lines of a spectrum for each half of what is left above.
+const SPECTRUM_TICKS: u32 = 2;
+
+/// What is shown where nobody asks for others.
+const USUAL: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
+
+impl Quantiles<'_> {
+    fn with_intervals(self, intervals: bool) -> Self {
+        Self { intervals, ..self }
     }
 
-    /// [`quantile_columns`], with one for the interval behind the p99's.
+    /// The columns; of the usual ones p90 goes first where there is no room, then p99.9, and the interval last.
     fn columns(self, unit: &str) -> Vec<Column> {
-        let mut columns = quantile_columns(unit).to_vec();
-        if self.0 {
-            columns.insert(BEHIND_P99, Column::left("[95 %]").goes(3));
+        let mut columns = Vec::new();
+        for (place, quantile) in self.quantiles.iter().enumerate() {
+            let unit = if place == 0 { unit } else { "" };
+            let column = Column::right(format!("{unit}{quantile}"));
+            columns.push(match *quantile {
+                Quantile::P99 => column.bold(),
+                Quantile::P90 if self.quantiles == USUAL => column.goes(1),
+                Quantile::P99_9 if self.quantiles == USUAL => column.goes(2),
+                _ => column,
+            });
+            if self.intervals && *quantile == Quantile::P99 {
+                columns.push(Column::left("[95 %]").goes(3));
+            }
         }
+        columns.push(Column::right("max"));
         columns
     }
 
@@ -474,28 +529,32 @@ impl Intervals {
         times: &Distribution,
         interval: Option<QuantileInterval>,
     ) -> Vec<String> {
-        let mut cells = QUANTILES
-            .map(|quantile| unit.quantile(times, quantile))
-            .to_vec();
-        cells.push(unit.max(times));
-        if self.0 {
-            cells.insert(BEHIND_P99, unit.interval(interval));
+        let value = |quantile| unit.quantile(times, quantile);
+        self.filled(value, &unit.interval(interval), unit.max(times))
+    }
+
+    /// The same of walks, which are all ok.
+    fn cells_of(self, unit: TimeUnit, times: &Histogram) -> Vec<String> {
+        let value = |quantile| unit.quantile_of(times, quantile);
+        self.filled(value, "", unit.max_of(times))
+    }
+
+    fn filled(
+        self,
+        value: impl Fn(Quantile) -> String,
+        interval: &str,
+        max: String,
+    ) -> Vec<String> {
+        let mut cells = Vec::new();
+        for &quantile in self.quantiles {
+            cells.push(value(quantile));
+            if self.intervals && quantile == Quantile::P99 {
+                cells.push(interval.to_owned());
+            }
         }
+        cells.push(max);
         cells
     }
-}
-
-const BEHIND_P99: usize = 3;
-
-/// Columns for [`QUANTILES`] and the maximum, in the order in which they go: p90 first, then p99.9.
-fn quantile_columns(unit: &str) -> [Column; 5] {
-    [
-        Column::right(format!("{unit}p50")),
-        Column::right("p90").goes(1),
-        Column::right("p99").bold(),
-        Column::right("p99.9").goes(2),
-        Column::right("max"),
-    ]
 }
 
 /// Lines of a response that are shown where somebody wants to see more.

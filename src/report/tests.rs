@@ -11,7 +11,7 @@ use crate::scenario::Scenario;
 
 /// Two flows over a warm-up and two measured phases, with thresholds of which one is broken.
 fn run() -> RunRecord {
-    let yaml = format!("{SHOP}thresholds: [ p99 < 20ms in steady, error_rate < 0.1% ]\n");
+    let yaml = format!("{SHOP}thresholds: [ p99 < 8ms in steady, error_rate < 0.1% ]\n");
     let mut record = record("shop", &yaml, shop);
     let scenario = Scenario::parse("shop.yaml", yaml.as_bytes()).unwrap();
     record.thresholds = rulings(&record, scenario.thresholds());

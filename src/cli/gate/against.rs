@@ -73,10 +73,7 @@ pub(super) async fn against(args: &GateArgs, outputs: Outputs) -> Result<Outcome
         of_rounds.common.print(&comparison.to_json())?;
         of_rounds.common.say(&table::advice(&advice, &comparison));
     } else {
-        let options = crate::report::Options {
-            saved: saved.as_deref(),
-            ..of_rounds.common.table()
-        };
+        let options = of_rounds.common.options(saved.as_deref());
         let text = table::compare(&comparison, &options) + &table::advice(&advice, &comparison);
         of_rounds.common.print(&text)?;
     }

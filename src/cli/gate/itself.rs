@@ -50,11 +50,9 @@ pub(super) async fn itself(
     let complete = gates.len() == count as usize;
     let repeated = Repeated::of(&gates);
     outputs.write(Subject::Repeated(&repeated))?;
-    print(
-        Subject::Repeated(&repeated),
-        &of_rounds.common,
-        saved.as_deref(),
-    )?;
+    let common = &of_rounds.common;
+    let options = common.options(saved.as_deref());
+    print(Subject::Repeated(&repeated), common, options)?;
     Ok(if complete {
         Outcome::Done
     } else {

@@ -1,6 +1,6 @@
 //! What a scenario adds to the table of a run: its phases, and the steps of its flows.
 
-use super::{Intervals, QUANTILES, View, quantile_columns};
+use super::{Quantiles, View};
 use crate::exchange::Outcomes;
 use crate::ledger::{FlowTally, StepTally};
 use crate::report::figures::load;
@@ -56,11 +56,11 @@ fn phases(view: &View) -> Grid {
         Column::right("failed"),
     ];
     let any = (view.record.measured()).any(|phase| phase.interval(Quantile::P99).is_some());
-    let intervals = Intervals::shown(any);
-    columns.extend(intervals.columns(&format!("{} ", view.unit.name())));
+    let quantiles = view.quantiles.with_intervals(any);
+    columns.extend(quantiles.columns(&format!("{} ", view.unit.name())));
     let mut grid = Grid::new(columns);
     for phase in &view.record.phases {
-        let cells = phase_cells(view, phase, intervals);
+        let cells = phase_cells(view, phase, quantiles);
         if phase.warmup || !phase.offers_load() {
             grid.dim_row(cells);
         } else {
@@ -70,7 +70,7 @@ fn phases(view: &View) -> Grid {
     grid
 }
 
-fn phase_cells(view: &View, phase: &PhaseRecord, intervals: Intervals) -> Vec<String> {
+fn phase_cells(view: &View, phase: &PhaseRecord, quantiles: Quantiles<'_>) -> Vec<String> {
     // A rate stands in the next column.
     let model = (!matches!(phase.model, LoadModel::Open { .. })).then(|| load(phase.model));
     let warmup = (phase.warmup && phase.offers_load()).then(|| "warm-up".to_owned());
@@ -80,7 +80,7 @@ fn phase_cells(view: &View, phase: &PhaseRecord, intervals: Intervals) -> Vec<St
         false => format!("{} ({})", phase.name, what.join("; ")),
     };
     if !phase.offers_load() && phase.tally.due == 0 {
-        let nothing = std::iter::repeat_n(String::new(), 3 + intervals.columns("").len());
+        let nothing = std::iter::repeat_n(String::new(), 3 + quantiles.columns("").len());
         return std::iter::once(name).chain(nothing).collect();
     }
     let rates = match phase.model {
@@ -96,7 +96,7 @@ fn phase_cells(view: &View, phase: &PhaseRecord, intervals: Intervals) -> Vec<St
     cells.extend(counts(&phase.tally.outcomes()));
     // Of a warm-up no figure is claimed.
     let interval = phase.interval(Quantile::P99).filter(|_| !phase.warmup);
-    cells.extend(intervals.cells(view.unit, &response, interval));
+    cells.extend(quantiles.cells(view.unit, &response, interval));
     cells
 }
 
@@ -113,7 +113,7 @@ fn flows(view: &View) -> Grid {
         Column::right("failed"),
     ];
     columns.extend(unreached.then(|| Column::right("unreached")));
-    columns.extend(quantile_columns(&format!("{} ", view.unit.name())));
+    columns.extend(view.quantiles.columns(&format!("{} ", view.unit.name())));
     let mut grid = Grid::new(columns);
     for (names, flow) in view.record.flows.iter().zip(&view.total.flows) {
         for (name, step) in names.steps.iter().zip(&flow.steps) {
@@ -135,8 +135,7 @@ fn step_cells(view: &View, name: &str, step: &StepTally, unreached: bool) -> Vec
     let mut cells = vec![name.to_owned()];
     cells.extend(counts(&step.outcomes));
     cells.extend(unreached.then(|| thousands(step.unreached)));
-    cells.extend(QUANTILES.map(|quantile| view.unit.quantile(&step.response, quantile)));
-    cells.push(view.unit.max(&step.response));
+    cells.extend(view.quantiles.cells(view.unit, &step.response, None));
     cells
 }
 
@@ -145,8 +144,7 @@ fn journey_cells(view: &View, names: &FlowNames, flow: &FlowTally, unreached: bo
     let walks = format!("{} walks", thousands(flow.journey.count()));
     let mut cells = vec![format!("  {} journey", names.name), walks, String::new()];
     cells.extend(unreached.then(String::new));
-    cells.extend(QUANTILES.map(|quantile| view.unit.quantile_of(&flow.journey, quantile)));
-    cells.push(view.unit.max_of(&flow.journey));
+    cells.extend(view.quantiles.cells_of(view.unit, &flow.journey));
     cells
 }
 

@@ -360,6 +360,8 @@ mod tests {
             color: false,
             saved: Some("results/local/20261123T074100Z-startup-axum-actix"),
             verbose,
+            percentiles: &[],
+            spectrum: false,
         };
         startup(startups, &options)
     }

@@ -21,6 +21,8 @@ const PLAIN: Options = Options {
     color: false,
     saved: None,
     verbose: false,
+    percentiles: &[],
+    spectrum: false,
 };
 
 fn at(width: usize, record: &RunRecord) -> String {
@@ -674,6 +676,20 @@ fn six_rounds() -> Comparison {
 
 fn compared(width: usize, comparison: &Comparison) -> String {
     compare(comparison, &Options { width, ..PLAIN })
+}
+
+#[test]
+fn quantiles_and_the_whole_distribution_where_they_are_asked_for() {
+    let record = url("1000/s", "10s");
+    let percentiles: Vec<_> = ["p75", "p99", "p99.99"]
+        .map(|quantile| quantile.parse().unwrap())
+        .into();
+    let options = Options {
+        percentiles: &percentiles,
+        spectrum: true,
+        ..PLAIN
+    };
+    assert_snapshot!("quantiles_and_spectrum", run(&record, &options));
 }
 
 #[test]

@@ -20,6 +20,8 @@ const PLAIN: Options = Options {
     color: false,
     saved: None,
     verbose: false,
+    percentiles: &[],
+    spectrum: false,
 };
 
 /// Rounds that spread a little, in which the candidate takes `percent` longer.
