@@ -133,7 +133,9 @@ impl Outputs {
     /// Writes each file; `subject` is of the kind whose formats the files were opened for.
     pub(super) fn write(self, subject: Subject<'_>) -> Result<(), Failure> {
         for (format, path, mut file) in self.files {
-            let text = subject.file(format).unwrap_or_default();
+            let text = subject
+                .file(format)
+                .expect("files are opened for formats that there are");
             file.write_all(text.as_bytes())
                 .map_err(|error| Failure::new(&format!("writing {}", path.display()), &error))?;
         }
