@@ -334,7 +334,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Starts the schedule; `start` is its zero as a reading of the machine's monotonic clock, in nanoseconds: [`soon`] or later.
+    /// Starts the schedule; `start` is its zero as a reading of the machine's monotonic clock, in nanoseconds, a little ahead of now.
     pub fn begin(&self, start: u64) {
         self.command.send_replace(Command::Run { start });
     }
