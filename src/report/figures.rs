@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::histogram::Histogram;
-use crate::ledger::Distribution;
+use crate::ledger::{Bound, Distribution};
 use crate::scenario::{Arrivals, LoadModel};
 use crate::stats::sampling::QuantileInterval;
 use crate::stats::{Change, fewest};
@@ -12,6 +12,17 @@ use crate::units::{Quantile, Rate, format_duration, mib, thousands, three_digits
 
 /// What stands where the sample cannot say.
 pub(super) const UNKNOWN: &str = "n/a";
+
+/// The quantiles that are reported where nobody asks for others.
+pub(super) const QUANTILES: [Quantile; 4] =
+    [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
+
+/// A quantile, where the sample is large enough for it.
+pub(super) fn supported(times: &Distribution, quantile: Quantile) -> Option<Bound> {
+    times
+        .quantile(quantile)
+        .filter(|_| times.count() >= fewest(quantile))
+}
 
 /// The one unit in which all times of a table are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +81,9 @@ impl TimeUnit {
 
     /// A quantile of all exchanges, marked where it is a lower bound.
     pub(super) fn quantile(self, times: &Distribution, quantile: Quantile) -> String {
-        if times.count() < fewest(quantile) {
-            return UNKNOWN.to_owned();
-        }
-        times
-            .quantile(quantile)
-            .map_or(UNKNOWN.to_owned(), |bound| {
-                self.bounded(bound.value, bound.censored)
-            })
+        supported(times, quantile).map_or(UNKNOWN.to_owned(), |bound| {
+            self.bounded(bound.value, bound.censored)
+        })
     }
 
     /// `[1.71–2.02]`, or nothing where there is none.

@@ -5,14 +5,11 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::figures::{QUANTILES, supported};
 use crate::ledger::Distribution;
 use crate::run_record::resources::MemorySeries;
 use crate::run_record::{PhaseRecord, RunRecord};
-use crate::stats::fewest;
-use crate::units::Quantile;
 use crate::validity::State;
-
-const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
 
 /// The measured phases of a run, with memory and CPU of its target.
 #[must_use]
@@ -180,8 +177,7 @@ impl Page {
     /// The quantiles that the sample supports, and how many there are.
     fn summary(&mut self, name: &str, labels: &[(&str, String)], times: &Distribution) {
         for quantile in QUANTILES {
-            let bound = times.quantile(quantile);
-            if let Some(bound) = bound.filter(|_| times.count() >= fewest(quantile)) {
+            if let Some(bound) = supported(times, quantile) {
                 let with_quantile: Vec<(&str, String)> = labels
                     .iter()
                     .cloned()

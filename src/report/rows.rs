@@ -2,14 +2,12 @@
 
 use csv::Writer;
 
+use super::figures::{QUANTILES, supported};
 use crate::compare::{ArmRound, Comparison, Metric};
 use crate::ledger::Distribution;
 use crate::run_record::{PhaseRecord, RunRecord};
-use crate::stats::fewest;
 use crate::threshold::MemoryFigure;
 use crate::units::Quantile;
-
-const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
 
 /// A run: a row per phase, step and quantile of response and service time, then those of each phase as a whole, of which
 /// the p99 of the response time has its interval.
@@ -124,9 +122,7 @@ impl Times<'_> {
     fn rows(&self, kind: &str, times: &Distribution, rows: &mut Rows) {
         let is_whole_response = self.of == ["", ""] && kind == "response";
         for quantile in QUANTILES {
-            let bound = times
-                .quantile(quantile)
-                .filter(|_| times.count() >= fewest(quantile));
+            let bound = supported(times, quantile);
             let interval = (is_whole_response && quantile == Quantile::P99)
                 .then(|| self.phase.interval(quantile))
                 .flatten();

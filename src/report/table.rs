@@ -19,7 +19,7 @@ pub use repeated::{advice, gates};
 pub use startup::startup;
 
 use super::Options;
-use super::figures::{TimeUnit, UNKNOWN, bytes, load, moment, percent, span};
+use super::figures::{QUANTILES, TimeUnit, UNKNOWN, bytes, load, moment, percent, span};
 use super::layout::{Column, Grid, Page};
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
@@ -115,7 +115,7 @@ impl<'a> View<'a> {
             record,
             quantiles: Quantiles {
                 quantiles: match percentiles {
-                    [] => &USUAL,
+                    [] => &QUANTILES,
                     asked => asked,
                 },
                 intervals: false,
@@ -494,9 +494,6 @@ struct Quantiles<'a> {
 /// Lines of a spectrum for each half of what is left above.
 const SPECTRUM_TICKS: u32 = 2;
 
-/// What is shown where nobody asks for others.
-const USUAL: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
-
 impl Quantiles<'_> {
     fn with_intervals(self, intervals: bool) -> Self {
         Self { intervals, ..self }
@@ -510,8 +507,8 @@ impl Quantiles<'_> {
             let column = Column::right(format!("{unit}{quantile}"));
             columns.push(match *quantile {
                 Quantile::P99 => column.bold(),
-                Quantile::P90 if self.quantiles == USUAL => column.goes(1),
-                Quantile::P99_9 if self.quantiles == USUAL => column.goes(2),
+                Quantile::P90 if self.quantiles == QUANTILES => column.goes(1),
+                Quantile::P99_9 if self.quantiles == QUANTILES => column.goes(2),
                 _ => column,
             });
             if self.intervals && *quantile == Quantile::P99 {
