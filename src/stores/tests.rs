@@ -62,10 +62,9 @@ impl Traces {
                     .map(|pid| pid.parse::<u32>().unwrap()),
             );
         }
-        assert!(
-            pids.len() > 3 && pids.iter().all(|&pid| alive(pid)),
-            "{pids:?}"
-        );
+        // One that served a connection or a round of autovacuum may end as it is looked at.
+        pids.retain(|&pid| alive(pid));
+        assert!(pids.len() > 3, "{pids:?}");
         Traces {
             pids,
             folder: stores.folder.path().to_owned(),
