@@ -12,7 +12,7 @@ demo: build ## Compare Axum and Actix on this machine: about two minutes after t
 	target/release/tailmark compare scenarios/crud.yaml axum actix --rounds 6 --warmup 2s --measure 4s
 
 .PHONY: test
-test: setup ## Run all tests, against real servers
+test: setup-tests ## Run all tests, against real servers and in a real browser
 	scripts/test-setup
 	scripts/test-images
 	cargo test --workspace --locked
@@ -62,6 +62,11 @@ images-check: setup images ## Hold the images to what they promise: size, start,
 dist: ## Build a static tailmark, man pages and completions into one archive under target/dist
 	scripts/dist
 
+.PHONY: pictures
+pictures: build ## Make the README's pictures from a real run: two minutes after the build
+	scripts/setup --tests
+	scripts/pictures
+
 .PHONY: build
 build: setup ## Build tailmark and the reference services in release
 	cargo build --release --workspace --bins --locked
@@ -69,3 +74,7 @@ build: setup ## Build tailmark and the reference services in release
 .PHONY: setup
 setup: ## Install PostgreSQL and Redis if they are missing; starts neither
 	@scripts/setup
+
+.PHONY: setup-tests
+setup-tests: ## The same with what only the tests need: Chromium, its driver and tmux
+	@scripts/setup --tests

@@ -191,6 +191,35 @@ impl Folder {
     }
 }
 
+/// Files that a result may be kept in.
+const FILES: [&str; 4] = [GATE_FILE, COMPARE_FILE, STARTUP_FILE, RUN_FILE];
+
+/// The names of the folders in `root` that hold a result, the newest first, as far as their names begin with a time: others come
+/// last. None where there is no such folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn saved(root: &Path) -> Result<Vec<String>, ArchiveError> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("reading", root)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed("reading", root))?;
+        // `latest` is one of the others.
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let path = entry.path();
+        if is_folder && FILES.iter().any(|file| path.join(file).is_file()) {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    let is_timed = |name: &String| name.starts_with(|c: char| c.is_ascii_digit());
+    names.sort_by(|a, b| (is_timed(b), b).cmp(&(is_timed(a), a)));
+    Ok(names)
+}
+
 /// Reads a saved result: a file, or a folder that holds one.
 ///
 /// # Errors
@@ -302,6 +331,27 @@ mod tests {
             "short"
         );
         assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn results_are_listed_the_newest_first() {
+        let (_guard, archive) = archive();
+        assert_eq!(saved(&archive.root).unwrap(), [""; 0]);
+        let named = [
+            ("kept", RUN_FILE),
+            ("20261123T074100Z-crud-axum", RUN_FILE),
+            ("20261124T074100Z-gate-crud", GATE_FILE),
+            ("20261123T080000Z-compare-crud", COMPARE_FILE),
+        ];
+        for (name, file) in named {
+            let folder = archive.create(name).unwrap();
+            folder.write(file, "text").unwrap();
+            archive.point_latest(&folder).unwrap();
+        }
+        archive.create("20261125T000000Z-came-to-nothing").unwrap();
+        let expected = [named[2].0, named[3].0, named[1].0, named[0].0];
+        assert_eq!(saved(&archive.root).unwrap(), expected);
+        assert_eq!(saved(Path::new("/no/such/folder")).unwrap(), [""; 0]);
     }
 
     #[test]

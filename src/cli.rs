@@ -11,13 +11,17 @@ mod check;
 mod ci;
 mod compare;
 mod debug;
+mod doctor;
+mod export;
 mod failure;
 mod gate;
 mod init;
 mod keep;
+mod list;
 mod manual;
 mod oracle;
 mod report;
+mod revisions;
 mod rounds;
 mod run;
 mod runtime;
@@ -87,6 +91,7 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
         Command::Compare(args) => with_runtime(compare::compare(args)),
         Command::Gate(args) => with_runtime(gate::gate(args)),
         Command::Report(args) => report::report(&args),
+        Command::List(args) => list::list(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
         Command::Manual(args) => manual::manual(&args),
@@ -94,6 +99,7 @@ fn dispatch(args: Args) -> Result<Outcome, Failure> {
             args.common.print(crate::scenario::SCHEMA)?;
             Ok(Outcome::Done)
         }
+        Command::Doctor(args) => with_runtime(doctor::doctor(args)),
         Command::Verify(args) => with_runtime(verify::verify(args)),
         Command::Oracle(args) => with_runtime(oracle::oracle(args)),
         Command::Startup(args) => with_runtime(startup::startup(args)),
@@ -129,11 +135,7 @@ impl Common {
     /// How tables are drawn on standard output.
     fn table(&self) -> crate::report::Options<'static> {
         let terminal = std::io::stdout().is_terminal();
-        let color = match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
-        };
+        let color = self.is_colored(terminal);
         let width = if terminal {
             crate::progress::terminal_width()
         } else {
@@ -149,6 +151,15 @@ impl Common {
         }
     }
 
+    /// Whether there are to be colours where it is a terminal or not.
+    fn is_colored(&self, terminal: bool) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
+        }
+    }
+
     /// Tells of what goes on, unless nobody wants to know.
     #[expect(
         clippy::print_stderr,
@@ -161,6 +172,7 @@ impl Common {
     }
 
     fn progress(&self) -> Progress {
-        Progress::new(self.quiet)
+        let color = self.is_colored(std::io::stderr().is_terminal());
+        Progress::new(self.quiet, color)
     }
 }

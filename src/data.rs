@@ -186,7 +186,19 @@ fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
 /// # Errors
 /// When it cannot be read, or is no document at all.
 pub fn describes_targets(path: &Path) -> Result<bool, DataError> {
+    has_top_level(path, "targets")
+}
+
+/// Whether a file is meant as a scenario, among files of any kind: by its top-level key `flows`.
+///
+/// # Errors
+/// When it cannot be read, or is no document at all.
+pub fn has_flows(path: &Path) -> Result<bool, DataError> {
+    has_top_level(path, "flows")
+}
+
+fn has_top_level(path: &Path, key: &str) -> Result<bool, DataError> {
     let name = path.display().to_string();
     let document = document::Document::parse(&name, &read(path)?).map_err(DataError::Problems)?;
-    Ok(document.has_top_level("targets"))
+    Ok(document.has_top_level(key))
 }

@@ -228,6 +228,15 @@ impl Histogram {
         Some(self.max)
     }
 
+    /// The values that were counted, smallest first, each with how often: to three significant digits, and never outside
+    /// `min..=max`.
+    #[must_use]
+    pub fn values(&self) -> Vec<(u64, u64)> {
+        let buckets = self.buckets();
+        let within = |&(value, count): &(u64, u64)| (value.clamp(self.min, self.max), count);
+        buckets.iter().map(within).collect()
+    }
+
     /// The whole distribution as a line: steps of equal length on the way to each half of what is left above, `ticks` to a half.
     #[must_use]
     pub fn spectrum(&self, ticks: u32) -> Vec<Point> {

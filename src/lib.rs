@@ -9,10 +9,10 @@
 //!
 //! - Core, each using only what stands before it: [`units`], [`random`], [`placement`], [`validity`], [`document`], [`exchange`],
 //!   [`histogram`], [`windows`], [`threshold`] (what must hold), [`scenario`], [`target_spec`], [`schedule`], [`event`],
-//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`gate`], [`startup`], [`report`],
+//!   [`ledger`], [`stats`], [`run_record`], [`judgement`] (whether it held), [`compare`], [`gate`], [`startup`], [`doctor`] (what a machine costs), [`report`],
 //!   [`script`], [`verification`] (whether tailmark reports what is true).
 //! - Rim, each using the core: [`load`] (the generator), [`data`] (files that people name), [`machine`], [`docker`]
-//!   (container engines), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder),
+//!   (container engines), [`probe`] (memory and CPU of the target), [`target`], [`stores`] (PostgreSQL and Redis), [`archive`] (the results folder), [`export`] (collectors elsewhere),
 //!   [`progress`], [`oracle`] (a server with a script); only [`session`] uses the others, and [`cli`] uses the session.
 
 pub mod archive;
@@ -21,9 +21,11 @@ pub mod cli;
 pub mod compare;
 pub mod data;
 pub mod docker;
+pub mod doctor;
 pub mod document;
 pub mod event;
 pub mod exchange;
+pub mod export;
 pub mod gate;
 pub mod histogram;
 pub mod judgement;

@@ -16,6 +16,7 @@ mod memory;
 mod names;
 mod pacer;
 mod pools;
+mod punctuality;
 mod queue;
 mod single;
 mod stream;
@@ -33,6 +34,7 @@ use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
+use crate::event::Standing;
 use crate::ledger::Ledger;
 use crate::run_record::{Connections, Failure, Generator, HttpVersion, RowsEnded, Traffic};
 use crate::scenario::{Given, Known, LoadModel, Open, Order, RequestTemplate, Scenario, Unfilled};
@@ -43,6 +45,8 @@ use names::Names;
 use pools::Pools;
 
 pub(crate) use clock::monotonic;
+pub(crate) use limits::most_connections;
+pub(crate) use punctuality::{clock_read_ns, lateness};
 pub use dial::Route;
 pub use limits::LimitError;
 pub use link::Engine;
@@ -85,12 +89,21 @@ struct Ending {
     without: u64,
 }
 
+/// What a worker tells while it works, about once a second.
+#[derive(Debug)]
+pub enum Told {
+    /// What it saw of a window.
+    Part(Box<Part>),
+    /// How it stands, after all that it had to tell of windows.
+    Standing(Standing),
+}
+
 /// Workers that are ready to offer load, or do.
 #[derive(Debug)]
 pub struct Load {
     plan: Arc<Plan>,
     command: Arc<watch::Sender<Command>>,
-    parts: mpsc::UnboundedReceiver<Part>,
+    told: mpsc::UnboundedReceiver<Told>,
     threads: Vec<JoinHandle<io::Result<worker::Report>>>,
     /// Keeps the target's addresses current.
     _names: Names,
@@ -295,10 +308,10 @@ impl Load {
         let addresses = names.current();
         let sources = limits::sources(connections.max, &addresses.borrow())?;
         let (command, heard) = watch::channel(Command::Prepare);
-        let (part_sender, parts) = mpsc::unbounded_channel();
+        let (watchers, told) = mpsc::unbounded_channel();
         let mut load = Self {
             command: Arc::new(command),
-            parts,
+            told,
             threads: Vec::new(),
             plan: Arc::clone(&plan),
             _names: names,
@@ -317,7 +330,7 @@ impl Load {
                 sources,
                 command: heard.clone(),
                 ready,
-                parts: part_sender.clone(),
+                watchers: watchers.clone(),
                 plan: Arc::clone(&plan),
             };
             let thread = std::thread::Builder::new()
@@ -345,16 +358,18 @@ impl Load {
         Stopper(Arc::clone(&self.command))
     }
 
-    /// Waits until every worker is done, telling `watch` of each window's part as it comes.
+    /// Waits until every worker is done, telling `watch` of what they tell as it comes.
     ///
     /// # Errors
     /// When a worker could not work, or an exchange was lost.
-    pub async fn finish(mut self, mut watch: impl FnMut(&Part)) -> Result<Loaded, LoadError> {
+    pub async fn finish(mut self, mut watch: impl FnMut(&Told)) -> Result<Loaded, LoadError> {
         let plan = Arc::clone(&self.plan);
         let mut windows = Windows::default();
-        while let Some(part) = self.parts.recv().await {
-            watch(&part);
-            windows.add(&part);
+        while let Some(told) = self.told.recv().await {
+            watch(&told);
+            if let Told::Part(part) = told {
+                windows.add(&part);
+            }
         }
         let mut rows_met = false;
         let mut loaded = Loaded {
@@ -378,7 +393,7 @@ impl Load {
         };
         let mut http2 = 0;
         for (index, thread) in self.threads.drain(..).enumerate() {
-            // Every sender of parts is gone, so the threads have ended or are about to.
+            // Nobody is left to tell anything, so the threads have ended or are about to.
             let report = match thread.join() {
                 Ok(report) => report.map_err(LoadError::Worker)?,
                 Err(panic) => std::panic::resume_unwind(panic),

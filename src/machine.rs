@@ -1,4 +1,6 @@
-//! The machine under tailmark: what it is, and whether it was taken away while we measured.
+//! The machine under tailmark: what it is, how it is set, and whether it was taken away while we measured.
+
+mod settings;
 
 use std::fs;
 use std::io;
@@ -7,7 +9,9 @@ use std::time::SystemTime;
 
 use procfs::{Current, CurrentSI};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
+pub use self::settings::settings;
 use crate::placement::{CpuList, Topology};
 use crate::run_record::Environment;
 
@@ -16,13 +20,19 @@ use crate::run_record::Environment;
 pub struct Pressure {
     before: Option<CpuTimes>,
     throttled_before: Option<u64>,
+    /// CPU time of this process, in seconds.
+    own_before: f64,
 }
 
 /// CPU time of the whole machine, in ticks.
 #[derive(Debug, Clone, Copy)]
 struct CpuTimes {
     all: u64,
+    /// Nothing was to be done, or a disk was waited for.
+    idle: u64,
     steal: u64,
+    /// CPUs that it is the time of.
+    cpus: usize,
 }
 
 /// What this machine is; stores and disturbances are left for whoever knows them.
@@ -50,6 +60,12 @@ pub fn describe() -> Environment {
 pub fn own_memory_peak() -> Option<u64> {
     let status = procfs::process::Process::myself().ok()?.status().ok()?;
     status.vmhwm.map(|kibibytes| kibibytes * 1024)
+}
+
+/// The hard limit of descriptors, to which the soft one may be raised; none where there is no limit.
+#[must_use]
+pub fn most_descriptors() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum
 }
 
 /// Raises the soft limit of descriptors to the hard one, so that many connections need no `ulimit` beforehand.
@@ -142,7 +158,21 @@ impl Pressure {
         Self {
             before: CpuTimes::now(),
             throttled_before: throttled_ns(),
+            own_before: own_cpu_seconds(),
         }
+    }
+
+    /// How many CPUs were kept busy by other processes since, and by the kernel; none where the machine does not tell. The kernel
+    /// counts in hundredths of a second.
+    #[must_use]
+    pub fn others(&self) -> Option<f64> {
+        let (before, after) = self.before.zip(CpuTimes::now())?;
+        let all = after.all.saturating_sub(before.all) as f64;
+        let free = (after.idle + after.steal).saturating_sub(before.idle + before.steal) as f64;
+        let seconds = all / after.cpus as f64 / procfs::ticks_per_second() as f64;
+        let own = (own_cpu_seconds() - self.own_before) / seconds;
+        let busy = (all - free) / all * after.cpus as f64;
+        (all > 0.0).then(|| (busy - own).max(0.0))
     }
 
     /// What happened since: the share of CPU time that the hypervisor took away (0 to 1), and for how many
@@ -166,19 +196,30 @@ impl Pressure {
 
 impl CpuTimes {
     fn now() -> Option<Self> {
-        let total = procfs::KernelStats::current().ok()?.total;
+        let stats = procfs::KernelStats::current().ok()?;
+        let total = stats.total;
         let steal = total.steal?;
+        let idle = total.idle + total.iowait.unwrap_or(0);
         // Guest time is part of user time already (proc_stat(5)).
         let all = total.user
             + total.nice
             + total.system
-            + total.idle
-            + total.iowait.unwrap_or(0)
+            + idle
             + total.irq.unwrap_or(0)
             + total.softirq.unwrap_or(0)
             + steal;
-        Some(Self { all, steal })
+        Some(Self {
+            all,
+            idle,
+            steal,
+            cpus: stats.cpu_time.len().max(1),
+        })
     }
+}
+
+fn own_cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// How long this process's control group has been throttled: `throttled_usec` in v2's `cpu.stat`, `throttled_time`
@@ -190,10 +231,16 @@ fn throttled_ns() -> Option<u64> {
         .find_map(|file| parse_throttled(&fs::read_to_string(file).ok()?))
 }
 
-/// Where `cpu.stat` may stand for the groups of a `/proc/PID/cgroup` (cgroups(7)): `0::/path` is v2's, `n:cpu,…:/path`
-/// is v1's. Inside a container the hierarchy's root is the container's own group.
+/// Where `cpu.stat` may stand for the groups of a `/proc/PID/cgroup`.
 fn cpu_stat_files(groups: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+    let folders = group_folders(groups).into_iter();
+    folders.map(|folder| folder.join("cpu.stat")).collect()
+}
+
+/// Where the files about CPU time may stand for the groups of a `/proc/PID/cgroup` (cgroups(7)): `0::/path` is v2's,
+/// `n:cpu,…:/path` is v1's. Inside a container the hierarchy's root is the container's own group.
+fn group_folders(groups: &str) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
@@ -207,11 +254,11 @@ fn cpu_stat_files(groups: &str) -> Vec<PathBuf> {
             &[]
         };
         for root in roots {
-            files.push(PathBuf::from(format!("{root}{path}/cpu.stat")));
-            files.push(PathBuf::from(format!("{root}/cpu.stat")));
+            folders.push(PathBuf::from(format!("{root}{path}")));
+            folders.push(PathBuf::from(root));
         }
     }
-    files
+    folders
 }
 
 fn parse_throttled(text: &str) -> Option<u64> {
@@ -252,6 +299,8 @@ mod tests {
         let pressure = Pressure::watch();
         let (steal, _) = pressure.since();
         assert!(steal.is_none_or(|share| (0.0..=1.0).contains(&share)));
+        let others = pressure.others();
+        assert!(others.is_none_or(|cpus| (0.0..=4_096.0).contains(&cpus)));
     }
 
     #[test]

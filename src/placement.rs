@@ -118,6 +118,12 @@ impl Topology {
     pub fn all(&self) -> CpuList {
         CpuList::union(&self.cores)
     }
+
+    /// How many cores it has.
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        self.cores.len()
+    }
 }
 
 impl Pin {

@@ -1,113 +1,144 @@
-//! What is going on, on standard error: a line that changes on a terminal, a line per event elsewhere. Fed by events,
-//! never on the hot path.
+//! What is going on, on standard error: a view of a few lines that changes on a terminal, plain lines elsewhere. Fed by
+//! events and by a tick of the session's, never on the hot path.
+//!
+//! `model` has all that is known, a function of the events so far; `draw` makes lines of it for a terminal's size, and
+//! `screen` what the terminal has to be sent for them to stand there; `log` has the plain lines. None of these knows the
+//! time or the terminal.
+
+mod draw;
+mod log;
+mod model;
+mod screen;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::cell::RefCell;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Size;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::event::Event;
-use crate::histogram::Histogram;
-use crate::units::{Quantile, thousands, three_digits};
+use draw::Look;
+use log::Log;
+use model::Model;
 
 /// Columns of a terminal that does not say how wide it is.
 const WIDTH: usize = 80;
-
-/// How often the line is drawn again while nothing happens, so that its clock goes on.
-const TICK: Duration = Duration::from_millis(250);
+/// Its rows.
+const HEIGHT: u16 = 24;
 
 /// A view of a run. Dropping it leaves the terminal as it was.
 #[derive(Debug)]
 pub struct Progress {
-    view: View,
+    /// When it was made: the zero of its times.
+    made: Instant,
+    view: RefCell<View>,
 }
 
 #[derive(Debug)]
 enum View {
     Quiet,
-    /// One line, drawn over itself.
-    Line {
-        bar: ProgressBar,
-        load: RefCell<Option<Load>>,
-    },
+    /// A few lines, drawn over themselves.
+    Live(Box<Live>),
     /// A line for what is worth keeping in a log.
-    Log,
+    Log(Box<Log>),
 }
 
-/// Load being offered.
+/// What stands on the terminal.
 #[derive(Debug)]
-struct Load {
-    begun: Instant,
-    /// Name of each phase, and when it ends, in nanoseconds from the start.
-    phases: Vec<(String, u64)>,
+struct Live {
+    model: Model,
+    look: Look,
+    /// The terminal's size, and what was drawn on it last; none where nothing is.
+    drawn: Option<(Size, Buffer)>,
+    /// Lines that are to stand above the view and do not yet.
+    above: Vec<String>,
 }
 
 impl Progress {
-    /// A view for standard error as it is; none if `quiet`.
+    /// How often [`Progress::tick`] is wanted. Nothing is drawn more often, save for a line that stays.
+    pub const TICK: Duration = Duration::from_millis(250);
+
+    /// A view for standard error as it is, in colour if that is wanted; none if `quiet`.
     #[must_use]
-    pub fn new(quiet: bool) -> Self {
+    pub fn new(quiet: bool, color: bool) -> Self {
         let view = if quiet {
             View::Quiet
-        } else if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
-            bar.set_style(style.expect("the template is a constant, and valid"));
-            bar.enable_steady_tick(TICK);
-            View::Line {
-                bar,
-                load: RefCell::new(None),
-            }
+        } else if io::stderr().is_terminal() && can_be_drawn_on() {
+            ratatui::crossterm::style::force_color_output(color);
+            View::Live(Box::new(Live {
+                model: Model::default(),
+                look: Look { color },
+                drawn: None,
+                above: Vec::new(),
+            }))
         } else {
-            View::Log
+            View::Log(Box::default())
         };
-        Self { view }
+        Self {
+            made: Instant::now(),
+            view: RefCell::new(view),
+        }
     }
 
-    /// Shows an event.
+    /// Takes an event in. It shows at the next tick, or at once where it is a line that stays.
     #[expect(
         clippy::print_stderr,
         reason = "the progress of a run belongs on standard error"
     )]
     pub fn tell(&self, event: &Event<'_>) {
-        match (&self.view, event) {
-            (View::Line { bar, .. }, Event::Warning(words)) => {
-                bar.println(format!("warning: {words}"));
-            }
-            (View::Log | View::Quiet, Event::Warning(words)) => eprintln!("warning: {words}"),
-            (View::Quiet, _) => {}
-            (View::Line { bar, .. }, Event::Step(step)) => bar.set_message((*step).to_owned()),
-            (View::Line { bar, load }, Event::Started { phases, .. }) => {
-                let mut end = 0;
-                let phases = phases.iter().map(|(name, length)| {
-                    end += length;
-                    (name.clone(), end)
-                });
-                let started = Load {
-                    begun: Instant::now(),
-                    phases: phases.collect(),
-                };
-                bar.set_message(started.words(None));
-                load.replace(Some(started));
-            }
-            (View::Line { bar, load }, Event::Window(part)) => {
-                if let Some(load) = &*load.borrow() {
-                    let response = Histogram::merged([&part.ok, &part.failed]);
-                    bar.set_message(load.words(Some(&response)));
+        let now = self.made.elapsed();
+        match &mut *self.view.borrow_mut() {
+            View::Quiet => {
+                if let Event::Warning(words) = event {
+                    eprintln!("warning: {words}");
                 }
             }
-            (View::Line { bar, .. }, Event::RunDone(done)) => bar.println(done.to_string()),
-            (View::Log, Event::RunDone(done)) => eprintln!("{done}"),
-            (View::Line { bar, .. }, Event::RoundDone(line)) => bar.println(*line),
-            (View::Log, Event::RoundDone(line)) => eprintln!("{line}"),
-            (View::Log, _) => {}
+            View::Live(live) => {
+                live.model.tell(event, now);
+                if matches!(event, Event::Over) {
+                    live.clear();
+                }
+                if let Some(line) = log::lasting(event) {
+                    live.above.push(line);
+                    live.draw(now);
+                }
+            }
+            View::Log(log) => {
+                if let Some(line) = log.tell(event, now) {
+                    eprintln!("{line}");
+                }
+            }
         }
     }
 
-    /// Clears the line.
+    /// Shows what has changed since the last tick.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the progress of a run belongs on standard error"
+    )]
+    pub fn tick(&self) {
+        let now = self.made.elapsed();
+        match &mut *self.view.borrow_mut() {
+            View::Quiet => {}
+            View::Live(live) => live.draw(now),
+            View::Log(log) => {
+                if let Some(line) = log.tick(now) {
+                    eprintln!("{line}");
+                }
+            }
+        }
+    }
+
+    /// Clears the view away; what was to stand above it stays.
     pub fn finish(&self) {
-        if let View::Line { bar, .. } = &self.view {
-            bar.finish_and_clear();
+        if let View::Live(live) = &mut *self.view.borrow_mut() {
+            live.model = Model::default();
+            live.clear();
         }
     }
 }
@@ -118,32 +149,72 @@ impl Drop for Progress {
     }
 }
 
-impl Load {
-    fn words(&self, window: Option<&Histogram>) -> String {
-        let now = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let seconds = now / 1_000_000_000;
-        let Some((phase, end)) = self.phases.iter().find(|(_, end)| now < *end) else {
-            return "letting what is in flight end".into();
-        };
-        let left = (end - now).div_ceil(1_000_000_000);
-        let figures = window.map_or(String::new(), |window| {
-            let p99 = window
-                .quantile(Quantile::P99)
-                .map_or(0.0, |p99| p99 as f64 / 1e6);
-            format!(
-                " · last window {} requests, p99 {} ms",
-                thousands(window.count()),
-                three_digits(p99)
-            )
-        });
-        format!("{phase} · {seconds} s, {left} s left{figures}")
+impl Live {
+    /// Draws what stands no longer as it is, unless the terminal takes nothing for now: a run does not wait for it.
+    fn draw(&mut self, now: Duration) {
+        if !takes_bytes() {
+            return;
+        }
+        let size = size();
+        let buffer = draw::view(&self.model, now, self.look, size);
+        if buffer.area.is_empty() {
+            return self.clear();
+        }
+        let stands = |(drawn_on, drawn): &(Size, Buffer)| *drawn_on == size && *drawn == buffer;
+        if self.above.is_empty() && self.drawn.as_ref().is_some_and(stands) {
+            return;
+        }
+        // Who has closed the terminal sees nothing, and the run goes on.
+        let _ = screen::drawn(&self.above, &buffer).and_then(|bytes| send(&bytes));
+        self.above.clear();
+        self.drawn = Some((size, buffer));
     }
+
+    /// Leaves nothing of it but the lines that stay.
+    fn clear(&mut self) {
+        if self.drawn.take().is_some() || !self.above.is_empty() {
+            let _ = screen::cleared(&self.above).and_then(|bytes| send(&bytes));
+            self.above.clear();
+        }
+    }
+}
+
+/// Whether the terminal understands more than letters.
+fn can_be_drawn_on() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether standard error takes bytes without waiting: it does not while somebody has stopped the terminal (Ctrl-S).
+fn takes_bytes() -> bool {
+    let stderr = io::stderr();
+    let mut files = [PollFd::new(&stderr, PollFlags::OUT)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut files, Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
+/// All at once, so that a terminal never stands half drawn.
+fn send(bytes: &[u8]) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(bytes)?;
+    stderr.flush()
+}
+
+/// The size of the terminal behind standard error.
+fn size() -> Size {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    size.map_or(Size::new(WIDTH as u16, HEIGHT), |size| {
+        Size::new(size.ws_col, size.ws_row)
+    })
 }
 
 /// How many columns standard output has.
 #[must_use]
 pub fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout())
+    rustix::termios::tcgetwinsize(io::stdout())
         .map(|size| usize::from(size.ws_col))
         .ok()
         .filter(|&columns| columns > 0)

@@ -1,12 +1,17 @@
 //! Pure rendering of records: what was measured goes in, text comes out. No terminal and no files here.
 
+mod doctor;
 mod figures;
 mod hdr;
+mod html;
 pub mod junit;
 mod layout;
+pub mod listing;
 pub mod markdown;
 mod openmetrics;
+pub mod otlp;
 mod rows;
+pub mod side_by_side;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -17,6 +22,9 @@ use crate::gate::{GateRecord, Repeated};
 use crate::run_record::RunRecord;
 use crate::startup::Startups;
 use crate::units::Quantile;
+
+pub use doctor::diagnosis;
+use side_by_side::Runs;
 
 /// How a report is to look.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +66,8 @@ pub enum Subject<'a> {
     Repeated(&'a Repeated),
     /// Start-ups.
     Startups(&'a Startups),
+    /// Runs side by side.
+    Runs(&'a Runs),
 }
 
 /// A format of a file, told by its ending.
@@ -67,6 +77,8 @@ pub enum Format {
     Json,
     /// For people who read it in a browser: what it comes to, and the rest folded.
     Markdown,
+    /// For people: one page with plots, that loads nothing.
+    Html,
     /// For CI systems.
     JUnit,
     /// For spreadsheets and notebooks: a row for each figure.
@@ -84,6 +96,7 @@ impl Format {
     pub const OF_RUN: &'static [Self] = &[
         Self::Json,
         Self::Markdown,
+        Self::Html,
         Self::JUnit,
         Self::Csv,
         Self::IntervalLog,
@@ -91,11 +104,19 @@ impl Format {
         Self::OpenMetrics,
     ];
     /// Of a comparison.
-    pub const OF_COMPARISON: &'static [Self] = &[Self::Json, Self::Markdown, Self::Csv];
+    pub const OF_COMPARISON: &'static [Self] = &[Self::Json, Self::Markdown, Self::Html, Self::Csv];
     /// Of a gate.
-    pub const OF_GATE: &'static [Self] = &[Self::Json, Self::Markdown, Self::JUnit, Self::Csv];
+    pub const OF_GATE: &'static [Self] = &[
+        Self::Json,
+        Self::Markdown,
+        Self::Html,
+        Self::JUnit,
+        Self::Csv,
+    ];
+    /// Of runs side by side.
+    pub const OF_RUNS: &'static [Self] = &[Self::Json, Self::Markdown, Self::Html, Self::Csv];
     /// Of gates of a target against itself, and of start-ups.
-    pub const OF_OTHERS: &'static [Self] = &[Self::Json];
+    pub const OF_OTHERS: &'static [Self] = &[Self::Json, Self::Html];
 
     /// What its files end in, without the dot.
     #[must_use]
@@ -103,6 +124,7 @@ impl Format {
         match self {
             Self::Json => "json",
             Self::Markdown => "md",
+            Self::Html => "html",
             Self::JUnit => "xml",
             Self::Csv => "csv",
             Self::IntervalLog => "hlog",
@@ -121,6 +143,7 @@ impl Subject<'_> {
             Self::Comparison(_) => Format::OF_COMPARISON,
             Self::Gate(..) => Format::OF_GATE,
             Self::Repeated(_) | Self::Startups(_) => Format::OF_OTHERS,
+            Self::Runs(_) => Format::OF_RUNS,
         }
     }
 
@@ -133,6 +156,7 @@ impl Subject<'_> {
             Self::Gate(record, _) => table::gate(record, options),
             Self::Repeated(repeated) => table::gates(repeated, options),
             Self::Startups(startups) => table::startup(startups, options),
+            Self::Runs(runs) => side_by_side::table(runs, options),
         }
     }
 
@@ -145,6 +169,7 @@ impl Subject<'_> {
             Self::Gate(record, _) => record.to_json(),
             Self::Repeated(repeated) => repeated.to_json(),
             Self::Startups(startups) => startups.to_json(),
+            Self::Runs(runs) => runs.to_json(),
         }
     }
 
@@ -168,7 +193,10 @@ impl Subject<'_> {
                     .into_iter()
                     .flatten(),
             ),
+            (Self::Runs(side_by_side), Format::Markdown) => markdown::runs(side_by_side),
+            (Self::Runs(side_by_side), Format::Csv) => rows::runs(side_by_side),
             (whole, Format::Json) => whole.json(),
+            (whole, Format::Html) => html::page(whole),
             _ => return None,
         })
     }

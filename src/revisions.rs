@@ -1,8 +1,8 @@
-//! Two revisions of a git repository, each checked out to be built at one and the same path.
+//! Revisions of a git repository, each checked out to be built at one and the same path.
 //!
 //! A program holds the path at which it was built, and paths of other lengths shift what lies behind them: two builds of one
 //! source at two places are two programs. So the first revision is checked out and built where the second will be, and set
-//! aside before that one comes. Both end up under paths of one length, for the same reason.
+//! aside before that one comes. All end up under paths of one length, for the same reason.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -39,16 +39,7 @@ pub struct Workshop {
     _lock: File,
 }
 
-/// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// What is there already.
-    Baseline,
-    /// What is to come.
-    Candidate,
-}
-
-/// Why there are no two revisions to build.
+/// Why there are no revisions to build.
 #[derive(Debug, thiserror::Error)]
 pub enum RevisionError {
     /// The folder belongs to none.
@@ -58,7 +49,7 @@ pub enum RevisionError {
     #[error("git knows no revision `{0}` here")]
     Unknown(String),
     /// The revision, or where the two meet, lies beyond what was fetched.
-    #[error("this clone is shallow: where `{0}` and HEAD meet was not fetched")]
+    #[error("this clone is shallow: `{0}`, or where it and HEAD meet, was not fetched")]
     Shallow(String),
     /// Histories that never meet.
     #[error("`{0}` and HEAD have no commit in common")]
@@ -104,7 +95,7 @@ impl RevisionError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoRepository(_) => Some("--baseline and --candidate name two targets instead".into()),
+            Self::NoRepository(_) => Some("name targets that are built already, without a revision".into()),
             Self::Unknown(revision) => Some(format!("fetch it first: git fetch origin {revision}")),
             Self::Shallow(_) => Some(
                 "git fetch --unshallow; in GitHub Actions: actions/checkout with fetch-depth: 0; in GitLab: GIT_DEPTH: 0"
@@ -152,26 +143,34 @@ impl Repository {
                 first: first.get(3..).unwrap_or(first).to_owned(),
             });
         }
-        let candidate = self.git(["rev-parse", "--verify", "HEAD^{commit}"])?;
-        let shallow = self.git(["rev-parse", "--is-shallow-repository"])? == "true";
-        let named = format!("{revision}^{{commit}}");
-        let unknown = || match shallow {
-            true => RevisionError::Shallow(revision.into()),
-            false => RevisionError::Unknown(revision.into()),
+        let candidate = self.commit("HEAD")?;
+        let named = self.commit(revision)?;
+        let baseline = match self.git(["merge-base", &named, &candidate]) {
+            Ok(baseline) => baseline,
+            Err(_) if self.is_shallow()? => return Err(RevisionError::Shallow(revision.into())),
+            Err(_) => return Err(RevisionError::Unrelated(revision.into())),
         };
-        let named = self
-            .git(["rev-parse", "--verify", "--end-of-options", &named])
-            .map_err(|_| unknown())?;
-        let baseline = self
-            .git(["merge-base", &named, &candidate])
-            .map_err(|_| match shallow {
-                true => RevisionError::Shallow(revision.into()),
-                false => RevisionError::Unrelated(revision.into()),
-            })?;
         Ok(Commits {
             baseline,
             candidate,
         })
+    }
+
+    /// The full name of the commit that `revision` names.
+    ///
+    /// # Errors
+    /// When it is not known here.
+    pub fn commit(&self, revision: &str) -> Result<String, RevisionError> {
+        let named = format!("{revision}^{{commit}}");
+        match self.git(["rev-parse", "--verify", "--end-of-options", &named]) {
+            Ok(commit) => Ok(commit),
+            Err(_) if self.is_shallow()? => Err(RevisionError::Shallow(revision.into())),
+            Err(_) => Err(RevisionError::Unknown(revision.into())),
+        }
+    }
+
+    fn is_shallow(&self) -> Result<bool, RevisionError> {
+        Ok(self.git(["rev-parse", "--is-shallow-repository"])? == "true")
     }
 
     fn git<const N: usize>(&self, words: [&str; N]) -> Result<String, RevisionError> {
@@ -238,12 +237,12 @@ impl Workshop {
         Ok(bench)
     }
 
-    /// Sets aside what was checked out and built, and returns where it is from now on.
+    /// Sets aside what was checked out and built, as number `place`, and returns where it is from now on.
     ///
     /// # Errors
     /// When it cannot be moved.
-    pub fn set_aside(&self, side: Side) -> Result<PathBuf, RevisionError> {
-        let (bench, aside) = (self.bench(), self.aside(side));
+    pub fn set_aside(&self, place: usize) -> Result<PathBuf, RevisionError> {
+        let (bench, aside) = (self.bench(), self.place.join(format!("{place:03}")));
         fs::rename(&bench, &aside).map_err(failed("moving", &bench))?;
         Ok(aside)
     }
@@ -252,21 +251,11 @@ impl Workshop {
         self.place.join("now")
     }
 
-    fn aside(&self, side: Side) -> PathBuf {
-        self.place.join(match side {
-            Side::Baseline => "old",
-            Side::Candidate => "new",
-        })
-    }
-
     fn clear(&self) -> Result<(), RevisionError> {
-        let asides = [Side::Baseline, Side::Candidate].map(|side| self.aside(side));
-        for path in [self.bench()].into_iter().chain(asides) {
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed("removing", &path)(error));
-                }
-                _ => {}
+        let entries = fs::read_dir(&self.place).map_err(failed("reading", &self.place))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed("removing", &path))?;
             }
         }
         self.repository.git(["worktree", "prune"]).map(drop)
@@ -433,11 +422,11 @@ mod tests {
         assert!(matches!(error, RevisionError::Taken(_)), "{error}");
         let first = workshop.check_out(&commits.baseline).unwrap();
         fs::write(first.join("built"), "").unwrap();
-        let old = workshop.set_aside(Side::Baseline).unwrap();
+        let old = workshop.set_aside(0).unwrap();
         let second = workshop.check_out(&commits.candidate).unwrap();
         assert_eq!(first, second);
         assert!(!second.join("built").exists());
-        let new = workshop.set_aside(Side::Candidate).unwrap();
+        let new = workshop.set_aside(1).unwrap();
         assert_eq!(fs::read_to_string(old.join("text")).unwrap(), "base");
         assert_eq!(fs::read_to_string(new.join("text")).unwrap(), "topic");
         assert_eq!(old.as_os_str().len(), new.as_os_str().len());
@@ -459,10 +448,10 @@ mod tests {
         let place = workshop.place.clone();
         drop(workshop);
         fs::create_dir_all(&bench).unwrap();
-        fs::create_dir_all(place.join("old")).unwrap();
+        fs::create_dir_all(place.join("000")).unwrap();
         let workshop = Workshop::open(&repository, &cache).unwrap();
         workshop.check_out(&commits.candidate).unwrap();
-        workshop.set_aside(Side::Baseline).unwrap();
+        workshop.set_aside(0).unwrap();
     }
 
     #[test]

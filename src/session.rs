@@ -4,9 +4,11 @@
 //! [`run::run_once`] measures one target on it; [`rounds::compare`] repeats that for several, [`gate::gate`] until it is decided;
 //! [`startup::startup`] launches them without load; [`verify::verify`] measures a target that is known. Before all that,
 //! [`runtime::choose`] says whether targets run as processes or in containers, and [`watching`] whose memory and CPU are read.
+//! [`doctor::facts`] looks at the machine alone.
 
 pub mod calls;
 pub mod debug;
+pub mod doctor;
 pub mod gate;
 pub mod rounds;
 pub mod run;

@@ -60,6 +60,33 @@ impl Options {
     }
 }
 
+/// Where a server comes from on this machine, in words: the variable that names one, or the folder of its programs. None where
+/// there is neither.
+///
+/// # Errors
+/// When its programs are there, and it cannot be run as this user.
+pub fn origin(server: Server) -> Result<Option<String>, StoresError> {
+    let options = Options {
+        postgres: server == Server::Postgres,
+        redis: server == Server::Redis,
+        ..Options::of_this_machine(Durability::default())
+    };
+    let (url, variable, programs) = match server {
+        Server::Postgres => (
+            &options.given.database_url,
+            "DATABASE_URL",
+            postgres::PROGRAMS,
+        ),
+        Server::Redis => (&options.given.redis_url, "REDIS_URL", redis::PROGRAMS),
+    };
+    if url.is_some() {
+        return Ok(Some(format!("named by {variable}")));
+    }
+    account(&options)?;
+    let folder = binaries::folder_with(&options.search, programs);
+    Ok(folder.map(|folder| folder.display().to_string()))
+}
+
 /// What a private PostgreSQL promises about a crash. Redis never writes to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {

@@ -92,7 +92,7 @@ pub struct Note {
 }
 
 /// Lateness of the generator that never matters: 250 µs, a few wake-ups of a busy kernel.
-const NEGLIGIBLE_NS: u64 = 250_000;
+pub const NEGLIGIBLE_NS: u64 = 250_000;
 /// The share of the response p99 that may be the generator's own before the figure is its own.
 const OWN_SHARE: f64 = 0.10;
 /// A worker busier than this cannot promise to wake in time.

@@ -3,9 +3,13 @@
 //! A worker fills the few windows it is busy with ([`Recorder`]) and hands each over as a [`Part`]; whoever collects
 //! them ([`Windows`]) merges parts of the same window and keeps them encoded, so that a long run costs kilobytes.
 
+mod coarse;
+
 use std::collections::BTreeMap;
 
-use crate::exchange::Outcome;
+pub use coarse::Coarse;
+
+use crate::exchange::{Exchange, Outcome, Outcomes};
 use crate::histogram::{DecodeError, Encoded, Histogram};
 
 /// Windows of a phase at most: enough for a picture of it and for twelve batches of twenty, and a few hundred
@@ -51,6 +55,12 @@ pub struct Part {
     pub ok: Histogram,
     /// The others.
     pub failed: Histogram,
+    /// How all of them ended; for those who watch, as all that follows.
+    pub outcomes: Outcomes,
+    /// The statuses that were not the expected ones, and how often each came.
+    pub statuses: Vec<(u16, u64)>,
+    /// How late the generator was: dispatched − due.
+    pub lag: Coarse,
 }
 
 /// The windows that one worker is filling.
@@ -93,16 +103,10 @@ impl Recorder {
         }
     }
 
-    /// Counts one exchange, and returns a part that is to be handed over where a window had to be closed for it.
+    /// Counts one exchange of `phase`, and returns a part that is to be handed over where a window had to be closed for it.
     #[inline]
-    pub fn record(
-        &mut self,
-        phase: usize,
-        due: u64,
-        outcome: Outcome,
-        response: u64,
-    ) -> Option<Part> {
-        let index = self.grids[phase].index(due);
+    pub fn record(&mut self, phase: usize, exchange: &Exchange) -> Option<Part> {
+        let index = self.grids[phase].index(exchange.due);
         let place = self
             .open
             .iter()
@@ -111,20 +115,11 @@ impl Recorder {
             Some(place) => (place, None),
             None => {
                 let closed = (self.open.len() == OPEN).then(|| self.open.remove(0));
-                self.open.push(Part {
-                    phase,
-                    index,
-                    ok: Histogram::new(),
-                    failed: Histogram::new(),
-                });
+                self.open.push(Part::new(phase, index));
                 (self.open.len() - 1, closed)
             }
         };
-        let part = &mut self.open[place];
-        match outcome {
-            Outcome::Ok => part.ok.record(response),
-            _ => part.failed.record(response),
-        }
+        self.open[place].record(exchange);
         closed
     }
 
@@ -137,6 +132,52 @@ impl Recorder {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.open.is_empty()
+    }
+}
+
+impl Part {
+    /// A part of a window, of which nothing was seen yet.
+    #[must_use]
+    pub fn new(phase: usize, index: u64) -> Self {
+        Self {
+            phase,
+            index,
+            ok: Histogram::new(),
+            failed: Histogram::new(),
+            outcomes: Outcomes::default(),
+            statuses: Vec::new(),
+            lag: Coarse::default(),
+        }
+    }
+
+    /// Counts one exchange that was due in the window.
+    #[inline]
+    pub fn record(&mut self, exchange: &Exchange) {
+        let response = exchange.done - exchange.due;
+        self.outcomes.count(exchange.outcome);
+        self.lag
+            .record(exchange.dispatched.unwrap_or(exchange.done) - exchange.due);
+        if exchange.outcome == Outcome::Ok {
+            self.ok.record(response);
+        } else {
+            self.failed.record(response);
+            self.note_status(exchange);
+        }
+    }
+
+    /// Counts the status of an exchange where that is what was wrong with it.
+    #[cold]
+    fn note_status(&mut self, exchange: &Exchange) {
+        let Some(status) = exchange
+            .status
+            .filter(|_| exchange.outcome == Outcome::StatusError)
+        else {
+            return;
+        };
+        match self.statuses.iter_mut().find(|(own, _)| *own == status) {
+            Some((_, count)) => *count += 1,
+            None => self.statuses.push((status, 1)),
+        }
     }
 }
 
@@ -201,9 +242,54 @@ fn merge(encoded: &mut Option<Encoded>, part: &Histogram) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Quantile;
     use proptest::prelude::*;
 
     const SECOND: u64 = 1_000_000_000;
+
+    /// An exchange that was ok, dispatched when it was due.
+    fn took(due: u64, response: u64) -> Exchange {
+        Exchange {
+            due,
+            dispatched: Some(due),
+            sent: Some(due),
+            done: due + response,
+            outcome: Outcome::Ok,
+            status: None,
+        }
+    }
+
+    #[test]
+    fn a_part_tells_how_exchanges_ended_and_how_late_they_began() {
+        let mut part = Part::new(0, 0);
+        let ended = |outcome, status| Exchange {
+            outcome,
+            status,
+            ..took(0, 5)
+        };
+        part.record(&ended(Outcome::Ok, Some(200)));
+        part.record(&ended(Outcome::StatusError, Some(503)));
+        part.record(&ended(Outcome::CheckFailed, Some(200)));
+        part.record(&ended(Outcome::StatusError, Some(404)));
+        part.record(&Exchange {
+            dispatched: None,
+            sent: None,
+            ..ended(Outcome::Unsent, None)
+        });
+        part.record(&Exchange {
+            dispatched: Some(1 << 20),
+            sent: Some(1 << 20),
+            done: 1 << 21,
+            ..ended(Outcome::StatusError, Some(503))
+        });
+        assert_eq!(part.statuses, [(503, 2), (404, 1)]);
+        assert_eq!(part.outcomes.total(), 6);
+        assert_eq!(part.outcomes.of(Outcome::StatusError), 3);
+        assert_eq!((part.ok.count(), part.failed.count()), (1, 5));
+        assert_eq!(part.lag.count(), 6);
+        assert!(part.lag.quantile(Quantile::P50).unwrap() < 2_000);
+        assert!(part.lag.quantile(Quantile::P99).unwrap() >= 1 << 20);
+    }
 
     #[test]
     fn a_grid_is_as_fine_as_its_bound_allows() {
@@ -227,9 +313,12 @@ mod tests {
             let mut recorder = Recorder::new(vec![grid]);
             let mut windows = Windows::default();
             for &(due_ms, response, ok) in &entries {
-                let outcome = if ok { Outcome::Ok } else { Outcome::Reset };
                 let due = grid.start + due_ms * 1_000_000;
-                recorder.record(0, due, outcome, response).iter().for_each(|part| windows.add(part));
+                let exchange = Exchange {
+                    outcome: if ok { Outcome::Ok } else { Outcome::Reset },
+                    ..took(due, response)
+                };
+                recorder.record(0, &exchange).iter().for_each(|part| windows.add(part));
             }
             recorder.hand_over().for_each(|part| windows.add(&part));
             for window in windows.of_phase(0, grid) {

@@ -75,7 +75,11 @@ fn git(folder: &Path, words: &[&str]) {
 
 /// `tailmark gate` with a place of its own for revisions.
 fn gate(tool: &Tool, words: &[&str]) -> Command {
-    let mut command = tool.command(&[&["gate", "crud.yaml"], words].concat());
+    with_place(tool, &[&["gate", "crud.yaml"], words].concat())
+}
+
+fn with_place(tool: &Tool, words: &[&str]) -> Command {
+    let mut command = tool.command(words);
     for variable in [
         "GITHUB_ACTIONS",
         "CARGO_TARGET_DIR",
@@ -238,6 +242,42 @@ fn the_same_binary_passes_at_once() {
 }
 
 #[test]
+fn a_comparison_builds_its_revisions() {
+    let tool = Tool::new();
+    repository(&tool, &["2ms", "9ms"]);
+    let words = "compare crud.yaml oracle@v0 oracle@v1 oracle@HEAD --rounds 1 --warmup 100ms --measure 300ms --json";
+    let words: Vec<&str> = words.split(' ').collect();
+    let ran = Ran::from(with_place(&tool, &words).output().unwrap());
+    let comparison = ran.json(0);
+    let names: Vec<&str> = comparison["arms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arm| arm["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["oracle@v0", "oracle@v1", "oracle@HEAD"]);
+    assert!(ran.err.contains("building oracle@v0 "), "{}", ran.err);
+    // The program is the same, and its command line is not: only two of them are one.
+    let notes = ran.err.lines().filter(|line| line.starts_with("note: "));
+    let notes: Vec<&str> = notes.filter(|line| line.contains("one program")).collect();
+    assert_eq!(
+        notes,
+        [
+            "note: oracle@v1 and oracle@HEAD are one program, called alike: whatever differs between them is chance"
+        ]
+    );
+    let unknown = with_place(&tool, &["compare", "crud.yaml", "oracle@v0", "oracle@v7"]);
+    let Ran { code, err, .. } = { unknown }.output().unwrap().into();
+    assert_eq!(code, Some(2), "{err}");
+    assert!(
+        err.ends_with(
+            "error: git knows no revision `v7` here\nhint: fetch it first: git fetch origin v7\n"
+        ),
+        "{err}"
+    );
+}
+
+#[test]
 fn what_cannot_be_gated_is_refused_before_anything_starts() {
     let tool = Tool::new();
     repository(&tool, &["2ms", "3ms"]);
@@ -295,7 +335,7 @@ fn what_cannot_be_gated_is_refused_before_anything_starts() {
     assert_eq!(set.code, Some(2));
     assert!(
         set.err
-            .contains("CARGO_TARGET_DIR is set: both revisions would be built in one folder")
+            .contains("CARGO_TARGET_DIR is set: all revisions would be built in one folder")
     );
     tool.write("notes", "changed");
     refused(

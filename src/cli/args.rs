@@ -1,5 +1,7 @@
 //! What can be typed. What it means is decided by the commands.
 
+mod exporting;
+mod look;
 mod rounds;
 mod services;
 mod startup;
@@ -23,10 +25,12 @@ use crate::scenario::Phase;
 use crate::session::Durability;
 use crate::units::{Quantile, Rate, UnitError, parse_duration};
 
+pub(super) use exporting::Exporting;
+pub(super) use look::{ListArgs, ReportArgs};
 pub(super) use rounds::{CompareArgs, GateArgs, PassOrFail, RoundArgs};
 pub(super) use services::{ServiceCheckArgs, ServicesArgs, ServicesCommand, UpArgs};
 pub(super) use startup::StartupArgs;
-pub(super) use trust::{OracleArgs, VerifyArgs};
+pub(super) use trust::{DoctorArgs, OracleArgs, VerifyArgs};
 pub(super) use write::{CheckArgs, InitArgs, ManualArgs, SchemaArgs};
 
 /// Columns of a table that is not printed on a terminal.
@@ -75,20 +79,31 @@ pub(super) enum Command {
     /// Measure several targets by the same scenario, in rounds of random order
     Compare(Box<CompareArgs>),
     /// Hold a candidate against a baseline, and fail where its tail is worse
+    #[command(long_about = rounds::GATE)]
     Gate(Box<GateArgs>),
-    /// Show a saved result again
+    /// Show a saved result again, or runs side by side
+    #[command(long_about = look::REPORT)]
     Report(ReportArgs),
+    /// List targets, scenarios and the last results
+    #[command(long_about = look::LIST)]
+    List(ListArgs),
     /// Write a scenario, targets or a CI job to begin with
     Init(InitArgs),
     /// Find what is wrong with scenario and target files
     Check(CheckArgs),
     /// Print the JSON Schema of scenario files
     Schema(SchemaArgs),
+    /// Say what this machine costs a measurement, and how to mend it
+    #[command(long_about = trust::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Hold what tailmark reports against what is true
+    #[command(long_about = trust::VERIFY)]
     Verify(VerifyArgs),
     /// Serve as a script says, and write down what was done
+    #[command(long_about = trust::ORACLE)]
     Oracle(Box<OracleArgs>),
     /// Compare how long targets take to start, and what they hold then
+    #[command(long_about = startup::STARTUP)]
     Startup(Box<StartupArgs>),
     /// Try services out by hand
     Services(ServicesArgs),
@@ -149,7 +164,7 @@ pub(super) struct Placing {
 /// Where results go.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Saving {
-    /// Write the result to FILE too; its ending says the format (.json .md .xml .csv; of a run .hlog .hgrm .prom too); may be given again
+    /// Write the result to FILE too; its ending says the format (.json .md .html .xml .csv; of a run .hlog .hgrm .prom too); may be given again
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Vec<PathBuf>,
     /// The results folder
@@ -302,7 +317,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) placing: Placing,
     /// Make one exchange and print it, without load
-    #[arg(long, conflicts_with_all = ["json", "output"])]
+    #[arg(long, conflicts_with_all = ["json", "output", "export"])]
     pub(super) debug: bool,
     #[command(flatten)]
     pub(super) shown: Shown,
@@ -314,23 +329,9 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
+    pub(super) exporting: Exporting,
+    #[command(flatten)]
     pub(super) saving: Saving,
-    #[command(flatten)]
-    pub(super) common: Common,
-}
-
-/// `report`.
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "tailmark report results/local/latest")]
-pub(super) struct ReportArgs {
-    /// A saved result: its file or its folder
-    #[arg(value_name = "RECORD|DIR")]
-    pub(super) what: PathBuf,
-    /// Write the result to FILE; its ending says the format (.json .md .xml .csv .hlog .hgrm .prom); may be given again
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    pub(super) output: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) shown: Shown,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -408,6 +409,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_says_how_commands_exit() {
+        for name in ["gate", "doctor", "verify"] {
+            let mut command = Args::command();
+            let command = command.find_subcommand_mut(name).unwrap();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Exits "), "{name}: {help}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::args::CompareArgs;
 use super::failure::Failure;
 use super::keep::Keep;
 use super::report::{Outputs, print};
+use super::revisions::{Built, Order, Site};
 use super::rounds::{self, Arms};
 use super::run::{TIMEOUT, URL_RATE};
 use super::stage::on_stage;
@@ -23,7 +24,8 @@ use crate::units::Rate;
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
     let outputs = Outputs::open(&args.of_rounds.saving.output, Format::OF_COMPARISON)?;
-    let (mut request, before) = request(&args)?;
+    let (scenario, arms, _built) = what(&args).await?;
+    let (mut request, before) = request(&args, scenario, arms)?;
     rounds::check(&args.of_rounds, &mut request).await?;
     let name = format!("compare-{}", request.scenario.name());
     let keep = Keep::open_or_resume(
@@ -38,6 +40,7 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
     outputs.write(subject)?;
     let common = &args.of_rounds.common;
     print(subject, common, common.options(saved.as_deref()))?;
+    args.of_rounds.exporting.send(subject, &keep).await;
     Ok(outcome(&comparison))
 }
 
@@ -74,9 +77,11 @@ fn outcome(comparison: &Comparison) -> Outcome {
 }
 
 /// What is to be measured, and what of it was measured before.
-fn request(args: &CompareArgs) -> Result<(Request, Option<Comparison>), Failure> {
-    let targets = data::targets_or_nearest(args.of_rounds.targets.as_deref())?;
-    let (scenario, arms) = what(args, targets.as_ref())?;
+fn request(
+    args: &CompareArgs,
+    scenario: Scenario,
+    arms: Vec<TargetSpec>,
+) -> Result<(Request, Option<Comparison>), Failure> {
     let before = args.of_rounds.resume.as_deref().map(saved).transpose()?;
     let order_seed = before.as_ref().map(|before| before.plan.order_seed);
     let mut request = rounds::request(
@@ -99,35 +104,94 @@ fn request(args: &CompareArgs) -> Result<(Request, Option<Comparison>), Failure>
     Ok((request, before))
 }
 
-/// What is sent, and the arms.
-fn what(
-    args: &CompareArgs,
-    targets: Option<&TargetsFile>,
-) -> Result<(Scenario, Vec<TargetSpec>), Failure> {
-    let as_arm = |name: &String| TargetSpec::from_argument(name, targets).map_err(Failure::from);
-    let as_arms = |names: &[String]| names.iter().map(as_arm).collect::<Result<Vec<_>, _>>();
+/// What is sent, the arms, and where those of them are that had to be built.
+async fn what(args: &CompareArgs) -> Result<(Scenario, Vec<TargetSpec>, Option<Built>), Failure> {
+    let targets = data::targets_or_nearest(args.of_rounds.targets.as_deref())?;
+    let targets = targets.as_ref();
     let [scenario, arms @ ..] = args.what.as_slice() else {
         return Err(Failure::said("nothing to compare", None));
     };
     if scenario.contains("://") {
-        let arms = several(as_arms(&args.what)?)?;
-        return Ok((request_of(args, &arms)?, arms));
+        let arms = args.what.iter().map(|name| named(name, targets));
+        let arms = several(arms.collect::<Result<_, _>>()?)?;
+        return Ok((request_of(args, &arms)?, arms, None));
     }
-    if !Path::new(scenario).is_file() && as_arm(scenario).is_ok() {
+    if !Path::new(scenario).is_file() && named(scenario, targets).is_ok() {
         let hint = "tailmark compare SCENARIO A B: name a scenario file first";
         return Err(Failure::said(
             &format!("`{scenario}` is a target, not a scenario"),
             Some(hint.into()),
         ));
     }
-    let arms = several(as_arms(arms)?)?;
-    Ok((
-        rounds::scenario(Path::new(scenario), args.of_rounds.seed)?,
-        arms,
-    ))
+    let arms = several(arms.iter().collect())?;
+    // What is wrong with the scenario is said before anything is built.
+    let scenario = rounds::scenario(Path::new(scenario), args.of_rounds.seed)?;
+    let at: Vec<(&str, &str)> = arms.iter().filter_map(|arm| at_revision(arm)).collect();
+    let built = match at.is_empty() {
+        true => None,
+        false => Some(build(args, &at).await?),
+    };
+    let mut of_revisions = built.iter().flat_map(|built| &built.arms);
+    let arms = arms.into_iter().map(|arm| {
+        let built = at_revision(arm).and_then(|_| of_revisions.next());
+        built.map_or_else(|| named(arm, targets), |built| Ok(built.clone()))
+    });
+    let arms = arms.collect::<Result<_, _>>()?;
+    Ok((scenario, arms, built))
 }
 
-fn several(arms: Vec<TargetSpec>) -> Result<Vec<TargetSpec>, Failure> {
+fn named(name: &str, targets: Option<&TargetsFile>) -> Result<TargetSpec, Failure> {
+    Ok(TargetSpec::from_argument(name, targets)?)
+}
+
+/// The target and the revision that `TARGET@REV` names.
+fn at_revision(argument: &str) -> Option<(&str, &str)> {
+    let is_other = argument.contains("://")
+        || ["command:", "image:"]
+            .iter()
+            .any(|kind| argument.starts_with(kind));
+    argument.split_once('@').filter(|_| !is_other)
+}
+
+/// Builds each target at its revision, all at one path.
+async fn build(args: &CompareArgs, at: &[(&str, &str)]) -> Result<Built, Failure> {
+    let site = Site::of(&args.of_rounds)?;
+    let mut orders = Vec::new();
+    for &(target, revision) in at {
+        orders.push(Order {
+            name: arm_name(target, revision),
+            target: Some(target),
+            commit: site.commit(revision)?,
+        });
+    }
+    let common = &args.of_rounds.common;
+    let built = site.build(&orders, common).await?;
+    for (place, build) in built.builds.iter().enumerate() {
+        let same = built.builds[..place]
+            .iter()
+            .position(|other| build.is_same(other));
+        if let Some(same) = same {
+            common.say(&format!(
+                "note: {} and {} are one program, called alike: whatever differs between them is chance",
+                orders[same].name, orders[place].name
+            ));
+        }
+    }
+    Ok(built)
+}
+
+/// `axum@v1.2`, of characters that a file's name may have.
+fn arm_name(target: &str, revision: &str) -> String {
+    let safe = |c: char| match c {
+        '-' | '_' | '.' => c,
+        _ if c.is_ascii_alphanumeric() => c,
+        _ => '-',
+    };
+    let revision: String = revision.chars().map(safe).take(40).collect();
+    format!("{target}@{revision}")
+}
+
+fn several<T>(arms: Vec<T>) -> Result<Vec<T>, Failure> {
     if arms.len() < 2 {
         let hint = "tailmark compare SCENARIO A B, or compare URL URL: name two targets or more";
         return Err(Failure::said(

@@ -63,7 +63,7 @@ impl Failure {
 }
 
 /// An error and its causes, each once: `reading x: permission denied`.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -2,17 +2,17 @@
 
 mod against;
 mod itself;
-mod revisions;
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::Outcome;
-use super::args::{GateArgs, PassOrFail, RoundArgs};
+use super::args::{Common, GateArgs, PassOrFail};
 use super::ci::Ci;
 use super::failure::Failure;
 use super::keep::Keep;
 use super::report::{Outputs, print};
+use super::revisions::{Built, Order, Site, only};
 use super::rounds::{self, Arms};
 use super::stage::on_stage;
 use crate::archive::{self, Folder, Saved};
@@ -59,6 +59,7 @@ pub(super) async fn gate(args: Box<GateArgs>) -> Result<Outcome, Failure> {
     outputs.write(subject)?;
     let common = &args.of_rounds.common;
     print(subject, common, common.options(saved.as_deref()))?;
+    args.of_rounds.exporting.send(subject, &keep).await;
     Ci::of_this_process(args.no_ci).tell(&record, saved.as_deref())?;
     Ok(outcome(&args, &record))
 }
@@ -71,7 +72,7 @@ pub(super) struct Prepared {
     before: Option<GateRecord>,
     round_time: Duration,
     /// Where revisions were built.
-    _built: Option<revisions::Built>,
+    _built: Option<Built>,
 }
 
 impl Prepared {
@@ -84,15 +85,8 @@ impl Prepared {
         let arms = match &args.baseline_ref {
             None => arms(args, targets.as_ref())?,
             Some(reference) => {
-                let order = revisions::Order {
-                    file: targets_path(rounds)?,
-                    target: args.target.as_deref(),
-                    reference,
-                };
-                built
-                    .insert(order.build(&rounds.common).await?)
-                    .arms
-                    .to_vec()
+                let both = both(&Site::of(rounds)?, args, reference, &rounds.common).await?;
+                built.insert(both).arms.clone()
             }
         };
         let before = match &rounds.resume {
@@ -127,7 +121,13 @@ impl Prepared {
             confirm: !args.no_confirm,
         })?;
         request.rounds = terms.looks.last();
-        let builds = built.as_ref().map(|built| built.builds.clone());
+        let builds = built.as_ref().and_then(|built| {
+            let [baseline, candidate] = built.builds.clone().try_into().ok()?;
+            Some(Builds {
+                baseline,
+                candidate,
+            })
+        });
         if let Some(before) = &before {
             same(before, &terms, &request)?;
         }
@@ -238,42 +238,24 @@ fn arms(args: &GateArgs, targets: Option<&TargetsFile>) -> Result<Vec<TargetSpec
     Ok(vec![target.clone(), target])
 }
 
-/// The target called `name` in `file`, or its only one.
-fn chosen<'f>(file: &'f TargetsFile, name: Option<&str>) -> Result<&'f TargetSpec, Failure> {
-    match name {
-        None => only(Some(file)),
-        Some(name) => file.named(name).ok_or_else(|| {
-            // Says what there is instead.
-            match TargetSpec::from_argument(name, Some(file)) {
-                Err(error) => error.into(),
-                Ok(_) => Failure::said(&format!("`{name}` is no target of a file"), None),
-            }
-        }),
-    }
-}
-
-fn only(targets: Option<&TargetsFile>) -> Result<&TargetSpec, Failure> {
-    targets.and_then(TargetsFile::only).ok_or_else(|| {
-        let names = targets.map(|file| file.targets().iter().map(|target| target.name.as_str()));
-        let hint = names.map_or(
-            "write a targets.yaml: tailmark init --targets".into(),
-            |names| {
-                format!(
-                    "--target {}",
-                    names.collect::<Vec<_>>().join(" | --target ")
-                )
-            },
-        );
-        Failure::said("which target? There is more than one, or none", Some(hint))
-    })
-}
-
-/// Where the targets file is.
-fn targets_path(args: &RoundArgs) -> Result<&Path, Failure> {
-    data::targets_path(args.targets.as_deref()).ok_or_else(|| {
-        let message = "a revision is built as targets.yaml says, and there is none here";
-        Failure::said(message, Some("tailmark init --targets writes one".into()))
-    })
+/// The target as it was where HEAD left `reference`, and as it is in HEAD.
+async fn both(
+    site: &Site<'_>,
+    args: &GateArgs,
+    reference: &str,
+    common: &Common,
+) -> Result<Built, Failure> {
+    let commits = site.commits(reference)?;
+    let order = |side: Side, commit| Order {
+        name: side.name().to_owned(),
+        target: args.target.as_deref(),
+        commit,
+    };
+    let orders = [
+        order(Side::Baseline, commits.baseline),
+        order(Side::Candidate, commits.candidate),
+    ];
+    site.build(&orders, common).await
 }
 
 fn saved(folder: &Path) -> Result<GateRecord, Failure> {

@@ -52,6 +52,12 @@ impl Keep {
         }
     }
 
+    /// What the folder is called: no other result has that name.
+    pub(super) fn name(&self) -> String {
+        let name = self.folder().path().file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// Lets `latest` point here, and returns the folder's name for people; none where nothing is kept.
     pub(super) fn keep(&self) -> Result<Option<String>, Failure> {
         match self {

@@ -11,12 +11,16 @@ use crate::archive::{self, Saved};
 use crate::compare::Comparison;
 use crate::gate::GateRecord;
 use crate::report::junit::Leniency;
+use crate::report::side_by_side::{Runs, SavedRun};
 use crate::report::{Format, Options, Subject};
 use crate::run_record::RunRecord;
 use crate::startup::Startups;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
-    let read = Read::from(&args.what)?;
+    let read = match args.what.as_slice() {
+        [only] => Read::from(only)?,
+        several => side_by_side(several, &args.shown)?,
+    };
     let subject = read.subject();
     let outputs = Outputs::open(&args.output, subject.formats())?;
     outputs.write(subject)?;
@@ -26,6 +30,45 @@ pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
         args.shown.options(&args.common, None),
     )?;
     Ok(Outcome::Done)
+}
+
+/// Several runs, each read by itself.
+fn side_by_side(paths: &[PathBuf], shown: &Shown) -> Result<Read, Failure> {
+    if shown.spectrum || !shown.percentiles.is_empty() {
+        let message = "--spectrum and --percentiles are of one result";
+        return Err(Failure::said(
+            message,
+            Some("tailmark report RECORD --spectrum".into()),
+        ));
+    }
+    let mut runs: Vec<(PathBuf, SavedRun)> = Vec::new();
+    for path in paths {
+        let Read::Run(record) = Read::from(path)? else {
+            let message = format!(
+                "{} is no run: runs alone can be set side by side",
+                path.display()
+            );
+            let hint = format!("tailmark report {} shows it by itself", path.display());
+            return Err(Failure::said(&message, Some(hint)));
+        };
+        // `latest` is another name of one of the others.
+        let place = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if let Some((_, other)) = runs.iter().find(|(other, _)| *other == place) {
+            let message = format!("{} and {} are one result", other.source, path.display());
+            return Err(Failure::said(
+                &message,
+                Some("name another; tailmark list has the last ones".into()),
+            ));
+        }
+        let source = path.display().to_string();
+        let record = *record;
+        runs.push((place, SavedRun { source, record }));
+    }
+    let runs = runs.into_iter().map(|(_, run)| run).collect();
+    Runs::new(runs).map(Read::Runs).map_err(|error| {
+        let hint = "tailmark compare measures several targets, in rounds".to_owned();
+        Failure::said(&error.to_string(), Some(hint))
+    })
 }
 
 /// Prints a result on standard output: as JSON where that is asked for, else as tables.
@@ -68,6 +111,7 @@ enum Read {
     Comparison(Comparison),
     Gate(Box<GateRecord>),
     Startups(Startups),
+    Runs(Runs),
 }
 
 impl Read {
@@ -90,6 +134,7 @@ impl Read {
             Self::Comparison(comparison) => Subject::Comparison(comparison),
             Self::Gate(record) => Subject::Gate(record, Leniency::default()),
             Self::Startups(startups) => Subject::Startups(startups),
+            Self::Runs(runs) => Subject::Runs(runs),
         }
     }
 }

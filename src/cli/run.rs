@@ -84,6 +84,7 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
     outputs.write(Subject::Run(&record))?;
     let options = args.shown.options(&args.common, saved.as_deref());
     print(Subject::Run(&record), &args.common, options)?;
+    args.exporting.send(Subject::Run(&record), &keep).await;
     Ok(outcome(&record))
 }
 

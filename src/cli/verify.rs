@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::args::VerifyArgs;
 use super::failure::Failure;
-use super::stage::clear_away;
+use super::stage::{clear_away, shown};
 use crate::session::Scratch;
 use crate::session::shutdown::Shutdown;
 use crate::session::verify::{self, Request};
@@ -31,7 +31,8 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Outcome, Failure> {
     clear_away(&args.common).await;
     let progress = args.common.progress();
     let mut watch = |event: crate::event::Event<'_>| progress.tell(&event);
-    let verified = verify::verify(&request, folder.path(), &shutdown, &mut watch).await;
+    let work = verify::verify(&request, folder.path(), &shutdown, &mut watch);
+    let verified = shown(&progress, work).await;
     progress.finish();
     let verification = verified?;
     let text = if args.common.json {

@@ -48,10 +48,17 @@ impl Builds {
     /// Whether both are the same: executable, command and environment. What has no digest is not known to be.
     #[must_use]
     pub fn are_same(&self) -> bool {
-        let (a, b) = (&self.baseline, &self.candidate);
-        a.digest.is_some()
-            && (&a.digest, &a.command, &a.environment_digest)
-                == (&b.digest, &b.command, &b.environment_digest)
+        self.baseline.is_same(&self.candidate)
+    }
+}
+
+impl Build {
+    /// Whether `other` is the same: executable, command and environment. What has no digest is not known to be.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.digest.is_some()
+            && (&self.digest, &self.command, &self.environment_digest)
+                == (&other.digest, &other.command, &other.environment_digest)
     }
 }
 

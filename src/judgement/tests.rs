@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::exchange::Outcome;
+use crate::exchange::{Exchange, Outcome};
 use crate::run_record::EndedBy;
 use crate::run_record::fixtures::{Answer as Reply, Asked, MS, SHOP, ok, record, shop};
 use crate::run_record::resources::{MemorySeries, Resources};
@@ -458,7 +458,15 @@ fn ended(thresholds: &str, answer: impl Fn(u64) -> (Outcome, u64)) -> Option<(St
     };
     for arrival in schedule.arrivals() {
         let (outcome, response) = answer(arrival.due);
-        let part = recorder.record(arrival.phase, arrival.due, outcome, response);
+        let exchange = Exchange {
+            due: arrival.due,
+            dispatched: Some(arrival.due),
+            sent: Some(arrival.due),
+            done: arrival.due + response,
+            outcome,
+            status: None,
+        };
+        let part = recorder.record(arrival.phase, &exchange);
         if let Some(found) = part.and_then(|part| see(&part, arrival.due)) {
             return Some(found);
         }

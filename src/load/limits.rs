@@ -76,6 +76,11 @@ pub(super) fn check_descriptors(connections: usize, workers: usize) -> Result<()
     )
 }
 
+/// The most connections of one worker for which `limit` descriptors leave room.
+pub(crate) fn most_connections(limit: u64) -> u64 {
+    limit.saturating_sub(RESERVE + PER_WORKER)
+}
+
 /// How many source addresses `connections` to `addresses` need; above one only for targets on loopback.
 pub(super) fn sources(connections: usize, addresses: &[SocketAddr]) -> Result<usize, LimitError> {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
@@ -155,6 +160,8 @@ mod tests {
             "ulimit -Hn 50100, or LimitNOFILE= in systemd"
         );
         assert!(descriptors(900, 2, Some(1_000)).is_err());
+        assert_eq!(most_connections(1_000), 900);
+        assert_eq!(most_connections(50), 0);
     }
 
     #[test]

@@ -24,14 +24,14 @@ use super::names::Addresses;
 use super::pacer::Pacer;
 use super::pools::OwnPool;
 use super::queue::Job;
-use super::{Command, Plan, turn};
+use super::{Command, Plan, Told, turn};
+use crate::event::Standing;
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::run_record::{Failure, Traffic};
 use crate::scenario::{Http, Step};
 use crate::schedule::{Closed, Cursor};
 use crate::units::nanoseconds;
-use crate::windows::Part;
 use state::{Flight, Stage, State};
 
 /// Connections that are opened at once before the start. A server whose queue of connections is full lets the kernel try
@@ -70,7 +70,7 @@ pub(super) struct Setup {
     pub(super) command: watch::Receiver<Command>,
     /// Told once the eager connections are open, or have failed to.
     pub(super) ready: oneshot::Sender<()>,
-    pub(super) parts: mpsc::UnboundedSender<Part>,
+    pub(super) watchers: mpsc::UnboundedSender<Told>,
 }
 
 /// What a worker has seen.
@@ -115,6 +115,7 @@ async fn work(setup: Setup) -> io::Result<Report> {
     let cursor = setup.plan.schedule.share(setup.index, setup.plan.workers);
     let connections = setup.plan.scenario.connections();
     let worker = Rc::new(Worker {
+        index: setup.index,
         clock: Rc::new(Clock::default()),
         pacer: Pacer::new()?,
         dialer: Dialer::new(
@@ -141,7 +142,7 @@ async fn work(setup: Setup) -> io::Result<Report> {
             setup.connections,
             setup.pool,
         )),
-        parts: setup.parts,
+        watchers: setup.watchers,
         plan: setup.plan,
     });
     worker.open_eagerly(setup.eager).await?;
@@ -196,6 +197,8 @@ async fn start(command: &mut watch::Receiver<Command>) -> Option<u64> {
 
 struct Worker {
     plan: Arc<Plan>,
+    /// Its number, from 0.
+    index: usize,
     clock: Rc<Clock>,
     /// What the dispatcher sleeps on.
     pacer: Pacer,
@@ -212,7 +215,7 @@ struct Worker {
     /// From this age on, in nanoseconds, a connection is closed after its exchange.
     ttl: u64,
     state: RefCell<State>,
-    parts: mpsc::UnboundedSender<Part>,
+    watchers: mpsc::UnboundedSender<Told>,
 }
 
 impl Worker {
@@ -262,10 +265,7 @@ impl Worker {
                 }
                 packed = packed.and_then(|passed| state.ledger.pack_next(phase, passed));
                 if now >= handing {
-                    // Whoever collects the parts outlives the workers, unless the run was given up.
-                    for part in state.windows.hand_over() {
-                        let _ = self.parts.send(part);
-                    }
+                    self.hand_over(state, now);
                     handing = now + HANDING_NS;
                 }
                 if let Some(end) = self.cut(state, &cursor, now) {
@@ -281,7 +281,7 @@ impl Worker {
                 let others = [
                     state.deadlines.next(),
                     packed.map(|_| now + PACKING_NS),
-                    state.windows.is_open().then_some(handing),
+                    state.has_news().then_some(handing),
                 ];
                 let phase_end = schedule.bounds(phase).1;
                 let other = others.into_iter().flatten().fold(phase_end, u64::min);
@@ -338,6 +338,7 @@ impl Worker {
             // Who stopped the run does not wait for pauses.
             state.last = if state.stopped { 0 } else { last };
         }
+        let mut handing = self.clock.now();
         loop {
             let now = self.clock.now();
             let wake = {
@@ -348,8 +349,12 @@ impl Worker {
                 if state.is_quiet() || state.aborted || now >= last {
                     return Ok(());
                 }
+                if now >= handing {
+                    self.hand_over(state, now);
+                    handing = now + HANDING_NS;
+                }
                 let goes_on = state.queue.next_planned().filter(|&due| due <= state.last);
-                let moments = [state.deadlines.next(), goes_on];
+                let moments = [state.deadlines.next(), goes_on, Some(handing)];
                 moments.into_iter().flatten().fold(last, u64::min)
             };
             self.pacer.wait(self.clock.absolute(wake)).await?;
@@ -423,11 +428,34 @@ impl Worker {
         }
     }
 
+    /// Tells whoever watches the run.
+    fn tell(&self, told: Told) {
+        // They outlive the workers, unless the run was given up.
+        let _ = self.watchers.send(told);
+    }
+
+    /// Tells what was seen since the last time, and how it stands.
+    fn hand_over(&self, state: &mut State, now: u64) {
+        for part in state.windows.hand_over() {
+            self.tell(Told::Part(Box::new(part)));
+        }
+        let phases = state.ledger.phases.iter();
+        let (arrivals, answered) = phases.fold((0, 0), |(arrivals, answered), phase| {
+            (arrivals + phase.arrivals, answered + phase.walks_answered)
+        });
+        self.tell(Told::Standing(Standing {
+            worker: self.index,
+            at_ns: now,
+            arrivals,
+            answered,
+            in_flight: state.in_flight() as u64,
+            waiting: state.queue.len(),
+        }));
+    }
+
     fn report(&self, ended: u64, cpu_ns: u64, busy: f64) -> Report {
         let state = &mut *self.state.borrow_mut();
-        for part in state.windows.hand_over() {
-            let _ = self.parts.send(part);
-        }
+        self.hand_over(state, self.clock.now());
         let mut ledger = std::mem::replace(&mut state.ledger, Ledger::new(0, &[]));
         ledger.pack();
         // Which phases the coalesced moments belong to is not kept; nearly always it is the last.

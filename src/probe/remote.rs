@@ -313,6 +313,7 @@ impl Seen {
             },
             cpu_ns: self.grown(|reading| reading.cpu_ns),
             startup_ns: None,
+            timeline: Vec::new(),
             container: Some(Container {
                 source: SOURCE.to_owned(),
                 hz,

@@ -220,6 +220,7 @@ impl Watch {
             },
             startup_ns: None,
             container: inside.map(|inside| inside.facts(self.hz)),
+            timeline: Vec::new(),
         }
     }
 }

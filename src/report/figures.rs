@@ -71,6 +71,11 @@ impl TimeUnit {
         }
     }
 
+    /// A time in this unit as a number.
+    pub(super) fn of(self, ns: f64) -> f64 {
+        ns / self.ns()
+    }
+
     fn ns(self) -> f64 {
         match self {
             Self::Seconds => 1e9,
@@ -117,7 +122,8 @@ impl TimeUnit {
             .map_or(UNKNOWN.to_owned(), |ns| self.figure(ns as f64))
     }
 
-    fn bounded(self, ns: u64, censored: bool) -> String {
+    /// A time that may be a lower bound.
+    pub(super) fn bounded(self, ns: u64, censored: bool) -> String {
         let figure = self.figure(ns as f64);
         if censored {
             format!("≥ {figure}")

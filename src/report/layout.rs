@@ -1,4 +1,4 @@
-//! Lines and grids of a report: labels, wrapping, widths. What is bold or dim here means the same without.
+//! The parts of a report, and how they become lines and grids: labels, wrapping, widths. What is bold or dim here means the same without.
 
 use tabled::builder::Builder;
 use tabled::settings::object::{Cell, Columns, Rows};
@@ -11,12 +11,39 @@ const GAP: usize = 3;
 /// Columns before a grid.
 const INDENT: usize = 2;
 
-/// A report as it grows, line by line.
+/// A report as it grows, part by part.
 #[derive(Debug)]
 pub(super) struct Page {
     width: usize,
     color: bool,
-    text: String,
+    items: Vec<Item>,
+}
+
+/// A part of a report, before it is laid out.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    /// What is reported, and facts of it.
+    Title { title: String, facts: Vec<String> },
+    /// A label, which may be a verdict on something, and what it says.
+    Labelled {
+        label: String,
+        is_verdict: bool,
+        parts: Vec<String>,
+    },
+    /// What it all comes to: a word, and what it says from column `indent` on.
+    Ending {
+        word: String,
+        indent: usize,
+        text: String,
+    },
+    /// A line behind a mark.
+    Marked { mark: String, text: String },
+    /// Words.
+    Paragraph(String),
+    /// An empty line.
+    Blank,
+    /// A grid.
+    Grid(Grid),
 }
 
 /// A table of cells in columns.
@@ -41,8 +68,13 @@ impl Page {
         Self {
             width,
             color,
-            text: String::new(),
+            items: Vec::new(),
         }
+    }
+
+    /// A page without an edge: whoever takes its [items](Self::into_items) lays them out.
+    pub(super) fn unbounded() -> Self {
+        Self::new(usize::MAX, false)
     }
 
     pub(super) fn width(&self) -> usize {
@@ -51,15 +83,10 @@ impl Page {
 
     /// What is reported, and facts of it behind, or under it where the line is too short.
     pub(super) fn title(&mut self, title: &str, facts: &[String]) {
-        let title = plain(title);
-        let facts = plain(&facts.join(" · "));
-        let one_line = format!("{title}    {facts}");
-        if facts.is_empty() || columns(&one_line) <= self.width {
-            self.push(one_line.trim_end());
-        } else {
-            self.push(&title);
-            self.wrapped(" ".repeat(INDENT), INDENT, &facts);
-        }
+        self.items.push(Item::Title {
+            title: title.to_owned(),
+            facts: facts.to_vec(),
+        });
     }
 
     /// A label and what it says, in parts that stand apart on one line, or below each other where it is too short.
@@ -74,6 +101,101 @@ impl Page {
 
     /// What it all comes to: a word at the margin, and what it says from column `indent` on.
     pub(super) fn ending(&mut self, word: &str, indent: usize, text: &str) {
+        self.items.push(Item::Ending {
+            word: word.to_owned(),
+            indent,
+            text: text.to_owned(),
+        });
+    }
+
+    /// A line that begins with a mark of one column.
+    pub(super) fn marked(&mut self, mark: &str, text: &str) {
+        self.items.push(Item::Marked {
+            mark: mark.to_owned(),
+            text: text.to_owned(),
+        });
+    }
+
+    /// Words at the margin.
+    pub(super) fn paragraph(&mut self, text: &str) {
+        self.items.push(Item::Paragraph(text.to_owned()));
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.items.push(Item::Blank);
+    }
+
+    /// A grid, without the columns for which there is no room.
+    pub(super) fn grid(&mut self, grid: &Grid) {
+        self.items.push(Item::Grid(grid.clone()));
+    }
+
+    /// Its parts, for whoever lays them out otherwise than as lines.
+    pub(super) fn into_items(self) -> Vec<Item> {
+        self.items
+    }
+
+    pub(super) fn into_text(self) -> String {
+        let mut lines = Lines {
+            width: self.width,
+            color: self.color,
+            text: String::new(),
+        };
+        self.items.iter().for_each(|item| lines.add(item));
+        lines.text
+    }
+
+    fn beside(&mut self, label: &str, is_verdict: bool, parts: &[&str]) {
+        self.items.push(Item::Labelled {
+            label: label.to_owned(),
+            is_verdict,
+            parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+        });
+    }
+}
+
+/// A report as lines of a width.
+struct Lines {
+    width: usize,
+    color: bool,
+    text: String,
+}
+
+impl Lines {
+    fn add(&mut self, item: &Item) {
+        match item {
+            Item::Title { title, facts } => self.title(title, facts),
+            Item::Labelled {
+                label,
+                is_verdict,
+                parts,
+            } => self.beside(label, *is_verdict, parts),
+            Item::Ending { word, indent, text } => self.ending(word, *indent, text),
+            Item::Marked { mark, text } => {
+                self.wrapped(format!("  {mark} "), INDENT + 2, &plain(text));
+            }
+            Item::Paragraph(text) => self.wrapped(String::new(), 0, &plain(text)),
+            Item::Blank => self.text.push('\n'),
+            Item::Grid(grid) => {
+                let text = grid.fitted(self.width).render(self.color);
+                self.text += &text;
+            }
+        }
+    }
+
+    fn title(&mut self, title: &str, facts: &[String]) {
+        let title = plain(title);
+        let facts = plain(&facts.join(" · "));
+        let one_line = format!("{title}    {facts}");
+        if facts.is_empty() || columns(&one_line) <= self.width {
+            self.push(one_line.trim_end());
+        } else {
+            self.push(&title);
+            self.wrapped(" ".repeat(INDENT), INDENT, &facts);
+        }
+    }
+
+    fn ending(&mut self, word: &str, indent: usize, text: &str) {
         let begin = self.text.len();
         self.wrapped(format!("{word:<indent$}"), indent, &plain(text));
         if self.color {
@@ -82,31 +204,7 @@ impl Page {
         }
     }
 
-    /// A line that begins with a mark of one column.
-    pub(super) fn marked(&mut self, mark: &str, text: &str) {
-        self.wrapped(format!("  {mark} "), INDENT + 2, &plain(text));
-    }
-
-    /// Words at the margin.
-    pub(super) fn paragraph(&mut self, text: &str) {
-        self.wrapped(String::new(), 0, &plain(text));
-    }
-
-    pub(super) fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
-    /// A grid, without the columns for which there is no room.
-    pub(super) fn grid(&mut self, grid: &Grid) {
-        let text = grid.fitted(self.width).render(self.color);
-        self.text += &text;
-    }
-
-    pub(super) fn into_text(self) -> String {
-        self.text
-    }
-
-    fn beside(&mut self, label: &str, bold: bool, parts: &[&str]) {
+    fn beside(&mut self, label: &str, bold: bool, parts: &[String]) {
         let parts = parts.iter().map(|part| plain(part));
         let start = format!("  {label:<9}  ");
         let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
@@ -175,6 +273,19 @@ impl Column {
         Self { bold: true, ..self }
     }
 
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Whether its cells are figures, which stand at its right.
+    pub(super) fn is_right(&self) -> bool {
+        self.right
+    }
+
+    pub(super) fn is_bold(&self) -> bool {
+        self.bold
+    }
+
     /// Left out where there is no room, the lowest number first.
     pub(super) fn goes(self, order: u8) -> Self {
         Self {
@@ -200,6 +311,15 @@ impl Grid {
     /// A row that counts for nothing, such as a warm-up's.
     pub(super) fn dim_row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push((cells.into_iter().collect(), true));
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The cells of each row, and whether it counts for nothing.
+    pub(super) fn rows(&self) -> &[(Vec<String>, bool)] {
+        &self.rows
     }
 
     /// Columns of the terminal that the grid takes.
@@ -276,7 +396,7 @@ fn plain(text: &str) -> String {
 
 /// Columns that a text takes. Everything that is printed here is made of characters one column wide, save names from
 /// the world, for which a ragged line is no harm.
-fn columns(text: &str) -> usize {
+pub(super) fn columns(text: &str) -> usize {
     text.chars().count()
 }
 

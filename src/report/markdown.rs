@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::IN_A_FILE;
 use super::figures::change_with_interval;
+use super::side_by_side::{CLOSING, Runs};
 use super::table;
 use super::table::{ending, thresholds};
 use crate::compare::{Comparison, Metric};
@@ -90,6 +91,57 @@ pub fn gate(record: &GateRecord) -> String {
         "figures and rounds",
         &table::gate(record, &IN_A_FILE),
     );
+    text
+}
+
+/// Runs side by side: which they are, what differs, their figures as a table, and what those do not say.
+#[must_use]
+pub fn runs(runs: &Runs) -> String {
+    let mut text = format!("### {} runs side by side\n\n", runs.runs().len());
+    for (letter, run) in runs.lettered() {
+        let record = &run.record;
+        let state = record.validity.state.name();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "- {letter}: {} on {}, {}, {state} ({})",
+            escaped(&record.scenario.name),
+            escaped(&record.target.name),
+            escaped(&record.started),
+            escaped(&run.source)
+        );
+    }
+    for remark in runs.remarks() {
+        let _ = write!(text, "\n**They differ:** {remark}.\n");
+    }
+    text.push('\n');
+    for difference in runs.differences() {
+        let _ = writeln!(
+            text,
+            "- {}: {}",
+            difference.what,
+            escaped(&difference.said())
+        );
+    }
+    let letters = runs.lettered().map(|(letter, _)| letter.to_string());
+    let letters: Vec<String> = letters.collect();
+    let _ = writeln!(text, "\n| | | {} |", letters.join(" | "));
+    let _ = writeln!(
+        text,
+        "| --- | --- | {} |",
+        vec!["---"; letters.len()].join(" | ")
+    );
+    for line in runs.lines() {
+        let cells: Vec<String> = line.cells.iter().map(|cell| escaped(cell)).collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            line.of,
+            line.which,
+            cells.join(" | ")
+        );
+    }
+    let _ = writeln!(text, "\n{CLOSING}");
     text
 }
 

@@ -3,11 +3,13 @@
 use csv::Writer;
 
 use super::figures::{QUANTILES, supported};
+use super::side_by_side::{Runs, memory, quantiles};
 use crate::compare::{ArmRound, Comparison, Metric};
 use crate::ledger::Distribution;
 use crate::run_record::{PhaseRecord, RunRecord};
 use crate::threshold::MemoryFigure;
 use crate::units::Quantile;
+use crate::validity::State;
 
 /// A run: a row per phase, step and quantile of response and service time, then those of each phase as a whole, of which
 /// the p99 of the response time has its interval.
@@ -88,6 +90,100 @@ pub(super) fn rounds<'a>(comparisons: impl IntoIterator<Item = &'a Comparison>) 
         }
     }
     rows.into_text()
+}
+
+/// Runs side by side: a row per run and figure.
+///
+/// # Panics
+/// Never: what is written to memory cannot fail to be.
+#[must_use]
+pub(super) fn runs(runs: &Runs) -> String {
+    let mut rows = Rows::new([
+        "run",
+        "source",
+        "started",
+        "target",
+        "figure",
+        "value",
+        "low",
+        "high",
+        "lower_bound",
+    ]);
+    for (letter, run) in runs.lettered() {
+        for figure in figures(&run.record) {
+            let [low, high] = figure.interval.unwrap_or_default();
+            rows.push([
+                letter.to_string(),
+                run.source.clone(),
+                run.record.started.clone(),
+                run.record.target.name.clone(),
+                figure.name,
+                figure.value,
+                low,
+                high,
+                figure.lower_bound,
+            ]);
+        }
+    }
+    rows.into_text()
+}
+
+/// One figure of one run, as it is written.
+#[derive(Default)]
+struct Figure {
+    name: String,
+    value: String,
+    interval: Option<[String; 2]>,
+    lower_bound: String,
+}
+
+fn figures(record: &RunRecord) -> Vec<Figure> {
+    let total = record.total();
+    let response = total.response();
+    let interval = record.interval(Quantile::P99);
+    let ends =
+        interval.map(|interval| [interval.low, interval.high].map(|end| end.round().to_string()));
+    let of_times = quantiles(record)
+        .into_iter()
+        .map(|(quantile, value)| Figure {
+            name: format!("{}_ns", quantile.to_string().replace('.', "_")),
+            value: written(value.map(|(ns, _)| ns)),
+            interval: ends.clone().filter(|_| quantile == Quantile::P99),
+            lower_bound: written(value.map(|(_, censored)| censored)),
+        });
+    let known = response.ok.max().max(response.failed.max());
+    let censored = response.censored.max();
+    let longest = known.max(censored);
+    let max = Figure {
+        name: "max_ns".to_owned(),
+        value: written(longest),
+        lower_bound: written(longest.map(|longest| censored >= Some(longest))),
+        ..Figure::default()
+    };
+    let series = memory(record).map(|(_, series)| series);
+    let (_, offered) = record.kept_up();
+    let plain = [
+        ("requests", total.due.to_string()),
+        ("failed", total.outcomes().failed().to_string()),
+        ("offered_rate", offered.to_string()),
+        ("achieved_rate", record.achieved_rate().to_string()),
+        (
+            "memory_idle_bytes",
+            written(series.and_then(|series| series.idle_bytes)),
+        ),
+        (
+            "memory_peak_bytes",
+            written(series.and_then(|series| series.peak_bytes)),
+        ),
+        ("cpu_per_1k_ns", written(record.cpu_per_1k_ns())),
+        ("valid", (record.validity.state == State::Valid).to_string()),
+    ];
+    let plain = plain.map(|(name, value)| Figure {
+        name: name.to_owned(),
+        value,
+        ..Figure::default()
+    });
+    of_times.chain([max]).chain(plain).collect()
 }
 
 /// What a round is compared by.

@@ -2,9 +2,9 @@
 
 pub(super) mod compare;
 mod gate;
-mod phases;
+pub(super) mod phases;
 mod repeated;
-mod resources;
+pub(super) mod resources;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -13,14 +13,16 @@ pub(super) mod thresholds;
 use std::collections::BTreeMap;
 
 pub use compare::compare;
-pub(super) use gate::ending;
-pub use gate::{gate, gate_plan, gate_round, gate_verdict};
+pub(super) use gate::{builds, ending};
+pub use gate::{gate, gate_plan, gate_round, gate_so_far, gate_verdict};
+pub(super) use repeated::gates_page;
 pub use repeated::{advice, gates};
 pub use startup::startup;
+pub(super) use startup::startup_page;
 
 use super::Options;
 use super::figures::{QUANTILES, TimeUnit, UNKNOWN, bytes, load, moment, percent, span};
-use super::layout::{Column, Grid, Page};
+use super::layout::{self, Column, Grid, Page};
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally};
@@ -61,9 +63,7 @@ pub fn run(record: &RunRecord, options: &Options) -> String {
     if options.spectrum {
         view.spectrum(&mut page);
     }
-    if let Some(folder) = options.saved {
-        page.paragraph(&saved(folder));
-    }
+    saved(options, &mut page);
     page.into_text()
 }
 
@@ -89,21 +89,21 @@ pub(super) fn brief(record: &RunRecord) -> [String; 2] {
 }
 
 /// A record with what several of its lines need.
-struct View<'a> {
-    record: &'a RunRecord,
+pub(super) struct View<'a> {
+    pub(super) record: &'a RunRecord,
     /// The measured phases together.
-    total: PhaseTally,
+    pub(super) total: PhaseTally,
     /// Nanoseconds for which they offered load.
     measured_ns: u64,
-    unit: TimeUnit,
+    pub(super) unit: TimeUnit,
     /// Which quantiles its tables have.
-    quantiles: Quantiles<'a>,
+    pub(super) quantiles: Quantiles<'a>,
     /// What the record says was sent; none where this version of tailmark cannot read it any more.
-    scenario: Option<Scenario>,
+    pub(super) scenario: Option<Scenario>,
 }
 
 impl<'a> View<'a> {
-    fn of(record: &'a RunRecord, percentiles: &'a [Quantile]) -> Self {
+    pub(super) fn of(record: &'a RunRecord, percentiles: &'a [Quantile]) -> Self {
         let total = record.total();
         let response = total.response();
         let value = |quantile| response.quantile(quantile).map(|bound| bound.value);
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn title(&self, page: &mut Page) {
+    pub(super) fn title(&self, page: &mut Page) {
         let record = self.record;
         let version = match record.connections.http {
             Some(HttpVersion::Two) => " of HTTP/2",
@@ -281,7 +281,7 @@ impl<'a> View<'a> {
     }
 
     /// What it took to open connections, where that was more than connecting.
-    fn connections(&self, page: &mut Page) {
+    pub(super) fn connections(&self, page: &mut Page) {
         let connections = &self.record.connections;
         let times = |what: &str, times: &Histogram| {
             let [p50, max] = [times.quantile(Quantile::P50), times.max()];
@@ -300,7 +300,7 @@ impl<'a> View<'a> {
     }
 
     /// What is to be minded when reading the figures.
-    fn remarks(&self, page: &mut Page, options: &Options) {
+    pub(super) fn remarks(&self, page: &mut Page, options: &Options) {
         let record = self.record;
         if record.interrupted {
             let words = "these are the figures of what was measured until then";
@@ -417,7 +417,7 @@ impl<'a> View<'a> {
             .find(|failure| failure.at_ns >= start)
     }
 
-    fn validity(&self, page: &mut Page) {
+    pub(super) fn validity(&self, page: &mut Page) {
         let validity = &self.record.validity;
         let reasons = validity.reasons.join("; ");
         let (label, words) = match validity.state {
@@ -467,7 +467,7 @@ impl<'a> View<'a> {
 }
 
 /// What the interval of a p99 holds for, and what it rests on.
-fn basis(basis: Basis) -> String {
+pub(super) fn basis(basis: Basis) -> String {
     let rests_on = match basis {
         Basis::Batches(count) => format!("from {count} batches of it"),
         Basis::SamplingOnly => format!(
@@ -485,7 +485,7 @@ fn basis(basis: Basis) -> String {
 
 /// The quantiles of a table, a column for each, with one for the maximum behind them.
 #[derive(Debug, Clone, Copy)]
-struct Quantiles<'a> {
+pub(super) struct Quantiles<'a> {
     quantiles: &'a [Quantile],
     /// Whether a column beside the p99 has its interval.
     intervals: bool,
@@ -495,12 +495,12 @@ struct Quantiles<'a> {
 const SPECTRUM_TICKS: u32 = 2;
 
 impl Quantiles<'_> {
-    fn with_intervals(self, intervals: bool) -> Self {
+    pub(super) fn with_intervals(self, intervals: bool) -> Self {
         Self { intervals, ..self }
     }
 
     /// The columns; of the usual ones p90 goes first where there is no room, then p99.9, and the interval last.
-    fn columns(self, unit: &str) -> Vec<Column> {
+    pub(super) fn columns(self, unit: &str) -> Vec<Column> {
         let mut columns = Vec::new();
         for (place, quantile) in self.quantiles.iter().enumerate() {
             let unit = if place == 0 { unit } else { "" };
@@ -520,7 +520,7 @@ impl Quantiles<'_> {
     }
 
     /// What stands in them.
-    fn cells(
+    pub(super) fn cells(
         self,
         unit: TimeUnit,
         times: &Distribution,
@@ -531,7 +531,7 @@ impl Quantiles<'_> {
     }
 
     /// The same of walks, which are all ok.
-    fn cells_of(self, unit: TimeUnit, times: &Histogram) -> Vec<String> {
+    pub(super) fn cells_of(self, unit: TimeUnit, times: &Histogram) -> Vec<String> {
         let value = |quantile| unit.quantile_of(times, quantile);
         self.filled(value, "", unit.max_of(times))
     }
@@ -557,11 +557,11 @@ impl Quantiles<'_> {
 /// Lines of a response that are shown where somebody wants to see more.
 const RESPONSE_LINES: usize = 16;
 
-fn failure_line(failure: &Failure) -> String {
+pub(super) fn failure_line(failure: &Failure) -> String {
     format!("{} {}", moment(failure.at_ns), failure.what)
 }
 
-fn audits(record: &RunRecord, page: &mut Page) {
+pub(super) fn audits(record: &RunRecord, page: &mut Page) {
     for audit in &record.audits {
         let facts: Vec<String> = audit
             .facts
@@ -578,7 +578,7 @@ fn audits(record: &RunRecord, page: &mut Page) {
     }
 }
 
-fn environment(record: &RunRecord, page: &mut Page) {
+pub(super) fn environment(record: &RunRecord, page: &mut Page) {
     let environment = &record.environment;
     let memory = environment
         .memory_bytes
@@ -616,7 +616,7 @@ fn environment(record: &RunRecord, page: &mut Page) {
 }
 
 /// In what a target ran, where that could have been something else, and what its container was.
-fn runtime(target: &TargetIdentity) -> Vec<(&'static str, Vec<String>)> {
+pub(super) fn runtime(target: &TargetIdentity) -> Vec<(&'static str, Vec<String>)> {
     let why = target.runtime.iter();
     let why = why.map(|runtime| ("runtime", vec![runtime.clone()]));
     let container = target.container.iter().map(|container| {
@@ -638,7 +638,7 @@ fn runtime(target: &TargetIdentity) -> Vec<(&'static str, Vec<String>)> {
 }
 
 /// That a target ended before it was asked to, and why: the figures are of one that was not there to the end.
-fn ended(target: &TargetIdentity, page: &mut Page) {
+pub(super) fn ended(target: &TargetIdentity, page: &mut Page) {
     if let Some(exit) = target
         .exit
         .as_ref()
@@ -664,10 +664,22 @@ fn origin(url: &str) -> &str {
 }
 
 /// Where the record is, and how it is looked at again.
-fn saved(folder: &str) -> String {
+fn saved(options: &Options, page: &mut Page) {
+    let Some(folder) = options.saved else { return };
     let latest = match folder.trim_end_matches('/').rsplit_once('/') {
         Some((parent, _)) => format!("{parent}/latest"),
         None => "latest".to_owned(),
     };
-    format!("saved {folder} · tailmark report {latest}")
+    let (saved, command) = (
+        format!("saved {folder}"),
+        format!("tailmark report {latest} -o report.html"),
+    );
+    let line = format!("{saved} · {command}");
+    if layout::columns(&line) <= page.width() {
+        page.paragraph(&line);
+    } else {
+        // Each whole, so that it can be copied.
+        page.paragraph(&saved);
+        page.paragraph(&command);
+    }
 }

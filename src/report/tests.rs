@@ -84,6 +84,7 @@ fn what_has_no_such_file_says_so() {
     for format in [
         Format::Json,
         Format::Markdown,
+        Format::Html,
         Format::JUnit,
         Format::Csv,
         Format::IntervalLog,

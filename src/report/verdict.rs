@@ -1,10 +1,10 @@
 //! A gate's verdict in sentences, the same in tables, Markdown and JUnit.
 
 use super::figures::change_with_interval;
-use crate::compare::Metric;
+use crate::compare::{Comparison, Metric};
 use crate::gate::{Decision, Judged, Needed, Reason, Side, Standing, Terms, Verdict};
 use crate::stats::Change;
-use crate::units::thousands;
+use crate::units::{Quantile, thousands};
 
 /// Why the verdict is what it is, and what to do about it.
 #[must_use]
@@ -17,6 +17,18 @@ pub fn words(decision: &Decision, terms: &Terms) -> String {
         Verdict::Invalid => said.invalid(),
     };
     sentences.join(" ")
+}
+
+/// How each arm's p99 differs from the reference's by the rounds so far: `actix +6.1 % [+1.9, +10.4]`; nothing where they
+/// are too few to say.
+#[must_use]
+pub fn so_far(comparison: &Comparison) -> String {
+    let arms = comparison.plan.arms.iter().enumerate().skip(1);
+    let changes = arms.filter_map(|(arm, name)| {
+        let change = comparison.change(arm, Metric::Response(Quantile::P99))?;
+        Some(format!("{name} {}", change_with_interval(&change)))
+    });
+    changes.collect::<Vec<_>>().join(" · ")
 }
 
 /// `p99 +1.2 % [−3.4, +6.1]`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::exchange::{Exchange, Outcome};
 use crate::ledger::{Ledger, Place, WalkEnd};
-use crate::run_record::resources::{Memory, MemorySeries, Pss, Resources};
+use crate::run_record::resources::{Memory, MemorySeries, Moment, Pss, Resources};
 use crate::run_record::{
     Audit, Connections, ContainerIdentity, Environment, Failure, FlowNames, Generator, HttpVersion,
     PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity, Traffic,
@@ -208,8 +208,7 @@ impl Walked {
             self.ledger.phases[phase].due += 1;
             self.ledger
                 .absorb(Place { phase, flow, step }, &exchange, end);
-            let response = exchange.done - due;
-            let closed = self.recorder.record(phase, due, exchange.outcome, response);
+            let closed = self.recorder.record(phase, &exchange);
             closed.iter().for_each(|part| self.windows.add(part));
             self.fail(scenario, asked, &exchange);
             self.bytes += if exchange.status.is_some() { 412 } else { 0 };
@@ -419,6 +418,13 @@ fn resources() -> Resources {
         cpu_ns: Some(410 * MS),
         startup_ns: Some(3_210_000),
         container: None,
+        timeline: (0..8)
+            .map(|second| Moment {
+                at_ns: second * 1_000 * MS,
+                memory_bytes: Some(6_396_314 + second * 400_000),
+                cpu_ns: Some(second * 50 * MS),
+            })
+            .collect(),
     }
 }
 

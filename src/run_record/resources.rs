@@ -1,5 +1,9 @@
 //! Memory and CPU of a target, as measured; what was not measured is `None`, never 0.
 
+mod timeline;
+
+pub use timeline::Timeline;
+
 /// What the target used.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resources {
@@ -11,6 +15,22 @@ pub struct Resources {
     pub startup_ns: Option<u64>,
     /// What is told of a container beside its memory and CPU time.
     pub container: Option<Container>,
+    /// Readings over the whole run, in order: at most [`MOMENTS`].
+    pub timeline: Vec<Moment>,
+}
+
+/// Moments of a timeline at most: as many as a phase has windows.
+pub const MOMENTS: usize = crate::windows::MOST as usize;
+
+/// What a target used at one moment of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Nanoseconds from the start of the run.
+    pub at_ns: u64,
+    /// The resident set of its processes in bytes, or the working set of a container that is not seen from here.
+    pub memory_bytes: Option<u64>,
+    /// CPU time since its processes began, in nanoseconds.
+    pub cpu_ns: Option<u64>,
 }
 
 impl Resources {

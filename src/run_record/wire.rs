@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::{DecodeError, Histogram};
 use crate::ledger::{Distribution, FlowTally, PhaseTally, StepTally};
-use crate::run_record::resources::{Container, Memory, MemorySeries, Pss, Resources};
+use crate::run_record::resources::{Container, Memory, MemorySeries, Moment, Pss, Resources};
 use crate::run_record::{FlowNames, HttpVersion, PhaseRecord, RunRecord};
 use crate::scenario::LoadModel;
 use crate::stats::sampling::QuantileInterval;
@@ -79,6 +79,8 @@ impl RunRecord {
         let mut wire = WireRecord::summary(self);
         wire.histograms = Some(histograms(self));
         wire.windows = Some(windows(self));
+        let timeline = self.resources.timeline.iter();
+        wire.timeline = Some(timeline.map(WireMoment::new).collect());
         to_json(&wire)
     }
 
@@ -120,6 +122,8 @@ struct WireRecord {
     histograms: Option<Vec<WireHistogram>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     windows: Option<Vec<WireWindow>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeline: Option<Vec<WireMoment>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -263,6 +267,13 @@ struct WireResources {
     startup_ns: Option<u64>,
     #[serde(default)]
     container: Option<WireContainer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireMoment {
+    at_ns: u64,
+    memory_bytes: Option<u64>,
+    cpu_ns: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -416,6 +427,7 @@ impl WireRecord {
             environment: WireEnvironment::new(&record.environment),
             histograms: None,
             windows: None,
+            timeline: None,
         }
     }
 }
@@ -600,6 +612,16 @@ impl WireResources {
             },
             startup_ns: resources.startup_ns,
             container: resources.container.as_ref().map(WireContainer::new),
+        }
+    }
+}
+
+impl WireMoment {
+    fn new(moment: &Moment) -> Self {
+        Self {
+            at_ns: moment.at_ns,
+            memory_bytes: moment.memory_bytes,
+            cpu_ns: moment.cpu_ns,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A gate's rounds: as many as its verdict takes, and once more before a FAIL is believed.
 
-use super::rounds::{Request, Rounds};
+use super::rounds::{Request, Rounds, arms_so_far};
 use super::shutdown::Shutdown;
 use super::{SessionError, Stage, Watcher};
 use crate::archive::{Folder, GATE_FILE};
 use crate::compare::Comparison;
-use crate::event::Event;
+use crate::event::{Event, RoundsSoFar};
 use crate::gate::{Attempt, GateRecord, Next, Terms};
 use crate::machine;
 use crate::report;
@@ -50,6 +50,14 @@ pub async fn gate(
                 none => none.insert(Comparison::new(request.plan()?, machine::utc_now().0)),
             },
         };
+        watch(Event::Rounds(&RoundsSoFar {
+            done: progress.judged.valid,
+            void: progress.judged.void,
+            most,
+            fewer_may_do: true,
+            arms: &arms_so_far(comparison),
+            says: &report::table::gate_so_far(progress.attempt, &progress.judged, &record.terms),
+        }));
         // A line for each round tells more than one for each run.
         let mut quietly = |event: Event<'_>| {
             if !matches!(event, Event::RunDone(_)) {

@@ -9,8 +9,9 @@ use super::together::Together;
 use super::{Access, SessionError, Stage, Watcher};
 use crate::archive::{COMPARE_FILE, Folder, RUN_FILE};
 use crate::compare::{self, Comparison, Plan, Schedule};
-use crate::event::{Event, RunDone};
+use crate::event::{Event, RoundsSoFar, RunDone};
 use crate::machine;
+use crate::report::verdict;
 use crate::run_record::{RunRecord, ScenarioIdentity};
 use crate::scenario::{Given, LoadModel, Phase, Scenario};
 use crate::target_spec::TargetSpec;
@@ -165,6 +166,16 @@ pub async fn compare(
     };
     comparison.interrupted = false;
     while !comparison.is_complete() {
+        let arms = &arms_so_far(&comparison);
+        let done = comparison.valid_rounds().count();
+        watch(Event::Rounds(&RoundsSoFar {
+            done,
+            void: comparison.rounds().len() - done,
+            most: rounds.most,
+            fewer_may_do: false,
+            arms,
+            says: &verdict::so_far(&comparison),
+        }));
         if !rounds.next(&mut comparison, watch).await? {
             comparison.interrupted = true;
             break;
@@ -175,6 +186,16 @@ pub async fn compare(
         rounds.folder.write(COMPARE_FILE, &comparison.to_json())?;
     }
     Ok(comparison)
+}
+
+/// The arms of a comparison, with the p99 of their valid rounds together.
+pub(super) fn arms_so_far(comparison: &Comparison) -> Vec<(&str, Option<f64>)> {
+    let names = comparison.plan.arms.iter().enumerate();
+    let arms = names.map(|(arm, name)| {
+        let p99 = comparison.merged_quantile(arm, Quantile::P99);
+        (name.as_str(), p99)
+    });
+    arms.collect()
 }
 
 impl Rounds<'_> {
@@ -241,7 +262,7 @@ impl Rounds<'_> {
         let watch = RefCell::new(watch);
         let mut of_first = |event: Event<'_>| (watch.borrow_mut())(event);
         let mut of_second = |event: Event<'_>| {
-            if !matches!(event, Event::Started { .. } | Event::Window(_)) {
+            if !event.is_of_load() {
                 (watch.borrow_mut())(event);
             }
         };

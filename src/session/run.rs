@@ -1,25 +1,26 @@
 //! One measurement of one target.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::calls;
 use super::shutdown::Shutdown;
 use super::together::Together;
 use super::watching::{self, Watched};
 use super::{Access, SessionError, Stage, Tls, TlsOptions, Watcher};
-use crate::event::Event;
+use crate::event::{Event, PhaseAhead};
 use crate::judgement::{Guard, rulings};
 pub use crate::load::Engine;
-use crate::load::{self, Load, LoadError, Loaded, Plan, Route};
+use crate::load::{self, Load, LoadError, Loaded, Plan, Route, Told};
 use crate::machine::{self, Pressure};
 use crate::probe::Probe;
-use crate::run_record::resources::Resources;
+use crate::run_record::resources::{Moment, Resources, Timeline};
 use crate::run_record::{
     EndedBy, FlowNames, Generator, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
@@ -30,7 +31,6 @@ use crate::target::{Companions, Launch, Target};
 use crate::target_spec::{ConnectTo, TargetSpec};
 use crate::units::nanoseconds;
 use crate::validity::Validity;
-use crate::windows::Part;
 
 /// What to measure, and how.
 #[derive(Debug, Clone)]
@@ -63,6 +63,9 @@ pub struct Request {
 
 /// How long a target that tailmark started rests after the load: allocators give memory back within this time, if at all.
 pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// The time between two looks at what the target uses while load is offered.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a service that runs already is watched before the load: a handful of readings.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -121,6 +124,7 @@ pub async fn run_once(
     let mut record = record(request, started, measured);
     record.resources = Resources {
         startup_ns: target.startup().map(nanoseconds),
+        timeline: std::mem::take(&mut record.resources.timeline),
         ..resources
     };
     record.generator.placement = stage.placement.as_ref().map(ToString::to_string);
@@ -208,6 +212,7 @@ struct Measured {
     interrupted: bool,
     ended_by: Option<EndedBy>,
     schedule: Arc<Schedule>,
+    timeline: Vec<Moment>,
     steal: Option<f64>,
     throttled_ns: Option<u64>,
 }
@@ -239,6 +244,7 @@ async fn measure(
         plan = plan.at_most(arrivals);
     }
     plan.workers = workers(&scenario, request.workers);
+    let workers = plan.workers;
     let schedule = Arc::clone(&plan.schedule);
     watch(Event::Step("opening connections"));
     let load = Load::prepare(plan).await?;
@@ -249,17 +255,11 @@ async fn measure(
         None => load::soon(),
     };
     load.begin(start);
-    let phases: Vec<(String, u64)> = scenario
-        .phases()
-        .iter()
-        .enumerate()
-        .map(|(index, phase)| {
-            let (start, end) = schedule.bounds(index);
-            (phase.name.clone(), end - start)
-        })
-        .collect();
     watch(Event::Started {
-        phases: &phases,
+        target: &request.target.name,
+        phases: &ahead(&scenario, &schedule),
+        workers,
+        timeout: scenario.timeout(),
         start_ns: start,
     });
 
@@ -272,16 +272,47 @@ async fn measure(
             probe.measure_to();
         }
     };
+    // Load, signals and looks at the target are told of in turn, all in this task.
+    let watch = RefCell::new(watch);
+    let tell = |event: Event<'_>| (watch.borrow_mut())(event);
+    let mut timeline = Timeline::new(nanoseconds(LOOK));
+    let looks = async {
+        let Some(probe) = probe else { return };
+        let mut looks = interval_at(instant_of(start), LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            looks.tick().await;
+            let at_ns = load::monotonic().saturating_sub(start);
+            let (memory_bytes, cpu_ns) = probe.latest();
+            timeline.take(Moment {
+                at_ns,
+                memory_bytes,
+                cpu_ns,
+            });
+            tell(Event::Target {
+                at_ns,
+                memory_bytes,
+                cpu_ns,
+            });
+        }
+    };
     let interrupts = async {
         shutdown.requested().await;
+        tell(Event::Step(
+            "interrupted: letting what is in flight end (Ctrl-C again stops at once)",
+        ));
         stopper.drain();
         shutdown.insisted().await;
         stopper.abort();
     };
     let mut guard = Guard::new(&scenario, &schedule);
     let mut broken = None;
-    let guarded = |part: &Part| {
-        watch(Event::Window(part));
+    let guarded = |told: &Told| {
+        let part = match told {
+            Told::Part(part) => part,
+            Told::Standing(standing) => return tell(Event::Standing(standing)),
+        };
+        tell(Event::Window(part));
         let now = load::monotonic().saturating_sub(start);
         if let Some(threshold) = guard.see(part, now)
             && broken.is_none()
@@ -289,12 +320,12 @@ async fn measure(
         {
             stopper.drain();
             let words = format!("ending the load: {} is broken", threshold.expression);
-            watch(Event::Step(&words));
+            tell(Event::Step(&words));
             broken = Some(threshold);
         }
     };
     let loaded = {
-        let mut beside = pin!(async { tokio::join!(bracket, interrupts) });
+        let mut beside = pin!(async { tokio::join!(bracket, interrupts, looks) });
         let mut finish = pin!(load.finish(guarded));
         tokio::select! {
             biased;
@@ -314,9 +345,25 @@ async fn measure(
         ended_by,
         loaded,
         schedule,
+        timeline: timeline.into_moments(),
         steal,
         throttled_ns,
     })
+}
+
+/// The phases of `scenario` as those who watch are told of them.
+fn ahead(scenario: &Scenario, schedule: &Schedule) -> Vec<PhaseAhead> {
+    let phases = scenario.phases().iter().enumerate();
+    let ahead = phases.map(|(index, phase)| {
+        let (start, end) = schedule.bounds(index);
+        PhaseAhead {
+            name: phase.name.clone(),
+            model: phase.model,
+            warmup: phase.warmup,
+            length_ns: end - start,
+        }
+    });
+    ahead.collect()
 }
 
 /// Where the target's URL leads, unless it is to be reached elsewhere.
@@ -381,6 +428,7 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
         interrupted,
         ended_by,
         schedule,
+        timeline,
         steal,
         throttled_ns,
     } = measured;
@@ -432,7 +480,10 @@ fn record(request: &Request, started: String, measured: Measured) -> RunRecord {
             walks_full: loaded.walks_full,
             ..loaded.generator
         },
-        resources: Resources::default(),
+        resources: Resources {
+            timeline,
+            ..Resources::default()
+        },
         failures: loaded.failures,
         audits: Vec::new(),
         validity: Validity::default(),

@@ -212,7 +212,11 @@ async fn decided(
                 (Some((_, why)), _) => (false, why),
                 (None, Some(Forced::Container(container))) => {
                     let name = &container.name;
-                    (true, format!("beside {name}, for it has no `command`"))
+                    let why = match container.kind {
+                        TargetKind::Url(_) => "runs in a container",
+                        _ => "has no `command`",
+                    };
+                    (true, format!("beside {name}, for it {why}"))
                 }
                 (None, _) => {
                     let name = engine.name();

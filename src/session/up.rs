@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::run::launch;
 use super::shutdown::Shutdown;
 use super::{Access, SessionError, Stage, Watcher};
+use crate::event::Event;
 use crate::target::{Target, first_to_end};
 use crate::target_spec::TargetSpec;
 
@@ -43,6 +44,7 @@ pub async fn up(
     let described = running
         .iter()
         .map(|(spec, (target, _))| describe(spec, target));
+    watch(Event::Over);
     ready(&described.collect::<Vec<_>>());
     let ends = running.iter().map(|(_, (target, _))| target.ended());
     let gone = tokio::select! {

@@ -166,6 +166,7 @@ async fn play(
         watch(event);
     };
     let record = run_once(&Stage::default(), &run, folder, shutdown, &mut watched).await?;
+    watch(Event::Over);
     let Some(start) = start.filter(|_| !record.interrupted) else {
         return Err(Interrupted.into());
     };

@@ -17,6 +17,9 @@ use crate::child::Step;
 /// Redis's default number of databases, which a given server has too.
 const DATABASES: usize = 16;
 
+/// What a private server needs.
+pub(super) const PROGRAMS: &[&str] = &["redis-server"];
+
 /// Redis ends at once: it has nothing to save.
 const ESCALATION: &[Step] = &[(Signal::TERM, Duration::from_secs(5))];
 
@@ -47,7 +50,7 @@ pub(super) struct Lent {
 
 impl Redis {
     pub(super) async fn start(place: Place<'_>) -> Result<Redis, StoresError> {
-        let program = binaries::folder_with(place.search, &["redis-server"])
+        let program = binaries::folder_with(place.search, PROGRAMS)
             .ok_or(StoresError::Missing {
                 server: "Redis",
                 programs: "`redis-server` was",

@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::super::access::AccessArgs;
 use super::super::runtime::RuntimeArgs;
-use super::{Common, Placing, Saving, duration, rate};
+use super::{Common, Exporting, Placing, Saving, duration, rate};
 use crate::compare::{Metric, Schedule};
 use crate::units::{Rate, parse_ratio};
 
@@ -52,6 +52,8 @@ pub(in crate::cli) struct RoundArgs {
     #[command(flatten)]
     pub(in crate::cli) access: AccessArgs,
     #[command(flatten)]
+    pub(in crate::cli) exporting: Exporting,
+    #[command(flatten)]
     pub(in crate::cli) saving: Saving,
     #[command(flatten)]
     pub(in crate::cli) common: Common,
@@ -79,10 +81,12 @@ impl From<ScheduleWord> for Schedule {
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6\n\
+                  tailmark compare scenarios/crud.yaml axum@v1.4 axum@HEAD\n\
                   tailmark compare http://127.0.0.1:8080/items http://127.0.0.1:8081/items -r 500"
 )]
 pub(in crate::cli) struct CompareArgs {
-    /// A scenario file, then the targets; or URLs of one path, to which one request is sent. The first target is the reference
+    /// A scenario file, then the targets (NAME@REV builds one at a revision); or URLs of one path, to which one request is sent.
+    /// The first target is the reference
     #[arg(value_name = "[SCENARIO] A B", num_args = 1.., required = true)]
     pub(in crate::cli) what: Vec<String>,
     /// Rounds; in each, every target is measured once
@@ -95,15 +99,17 @@ pub(in crate::cli) struct CompareArgs {
     pub(in crate::cli) of_rounds: RoundArgs,
 }
 
+/// What `--help` says of it.
+pub(super) const GATE: &str = "Measures a baseline and a candidate in rounds, and says whether the candidate is worse: FAIL where a change \
+                  of what is allowed or less is rejected, PASS where one of what is to be ruled out is rejected, else \
+                  INCONCLUSIVE after the last round. A measurement that cannot be believed is INVALID and never passes. \
+                  Exits 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE where --on-inconclusive is fail, 4 for INVALID.";
+
 /// `gate`.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "tailmark gate scenarios/crud.yaml --baseline-ref main --target axum\n\
-                  tailmark gate shop.yaml --baseline before --candidate after --metric p99 --metric mem.peak",
-    long_about = "Measures a baseline and a candidate in rounds, and says whether the candidate is worse: FAIL where a change \
-                  of what is allowed or less is rejected, PASS where one of what is to be ruled out is rejected, else \
-                  INCONCLUSIVE after the last round. A measurement that cannot be believed is INVALID and never passes. \
-                  Exits 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE where --on-inconclusive is fail, 4 for INVALID."
+                  tailmark gate shop.yaml --baseline before --candidate after --metric p99 --metric mem.peak"
 )]
 pub(in crate::cli) struct GateArgs {
     /// A scenario file
@@ -152,7 +158,7 @@ pub(in crate::cli) struct GateArgs {
     #[arg(long, value_name = "HOW", default_value = "fail")]
     pub(in crate::cli) on_invalid: PassOrFail,
     /// Hold the target against itself, N times, and say how often it is flagged and what this machine can see
-    #[arg(long, value_name = "N", conflicts_with_all = ["baseline_ref", "against", "resume"], value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["baseline_ref", "against", "resume", "export"], value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(in crate::cli) aa: Option<u32>,
     /// Hold one measurement of --target against the saved results in DIR: advice, which fails nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["baseline", "candidate", "baseline_ref", "resume"])]

@@ -23,19 +23,21 @@ pub(in crate::cli) struct ServicesArgs {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ServicesCommand {
     /// Run targets with stores of their own until Ctrl-C, and print where they are
+    #[command(long_about = UP)]
     Up(UpArgs),
     /// Hold a service that runs against the contract of the reference services, row by row
+    #[command(long_about = SERVICE_CHECK)]
     Check(ServiceCheckArgs),
 }
 
+/// What `--help` says of it.
+pub(super) const SERVICE_CHECK: &str = "Asks a service for every row of the contract (reference-services/README.md), with the statuses that \
+                  requests alone can bring about. The service holds the state that reference-seed makes. Exits 1 \
+                  where a row is not as it should be.";
+
 /// `services check`.
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "tailmark services check http://127.0.0.1:8080",
-    long_about = "Asks a service for every row of the contract (reference-services/README.md), with the statuses that \
-                  requests alone can bring about. The service holds the state that reference-seed makes. Exits 1 \
-                  where a row is not as it should be."
-)]
+#[command(after_help = "tailmark services check http://127.0.0.1:8080")]
 pub(in crate::cli) struct ServiceCheckArgs {
     /// Where the service is
     #[arg(value_name = "URL")]
@@ -44,13 +46,13 @@ pub(in crate::cli) struct ServiceCheckArgs {
     pub(in crate::cli) common: Common,
 }
 
+/// What `--help` says of it.
+pub(super) const UP: &str = "Runs targets with stores of their own until Ctrl-C, and prints where they are. Without names, the first \
+                  target of each service: targets that differ in nothing but their names and `env` are one service.";
+
 /// `services up`.
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "tailmark services up axum",
-    long_about = "Runs targets with stores of their own until Ctrl-C, and prints where they are. Without names, the first \
-                  target of each service: targets that differ in nothing but their names and `env` are one service."
-)]
+#[command(after_help = "tailmark services up axum")]
 pub(in crate::cli) struct UpArgs {
     /// Targets by name [the first of each service: of targets that differ by `env` alone the first]
     #[arg(value_name = "NAME")]

@@ -7,14 +7,14 @@ use clap::Args as ClapArgs;
 use super::{Common, DurabilityWord, RuntimeArgs, Saving, pin};
 use crate::placement::Pin;
 
+/// What `--help` says of it.
+pub(super) const STARTUP: &str = "Launches targets in rounds, in random order and without load, and compares how long each takes from the \
+                  execution of its program until it listens and until the path of its `ready` answers, what it holds a \
+                  second later, and how large it is. What a container engine does before the execution is told apart.";
+
 /// `startup`.
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "tailmark startup axum actix --rounds 20",
-    long_about = "Launches targets in rounds, in random order and without load, and compares how long each takes from the \
-                  execution of its program until it listens and until the path of its `ready` answers, what it holds a \
-                  second later, and how large it is. What a container engine does before the execution is told apart."
-)]
+#[command(after_help = "tailmark startup axum actix --rounds 20")]
 pub(in crate::cli) struct StartupArgs {
     /// Targets that tailmark starts: names in targets.yaml, command:… or image:…; the first is the reference
     #[arg(value_name = "TARGET", num_args = 1.., required = true)]

@@ -10,15 +10,29 @@ use crate::script::{self, Delay, MOST_BODY, Script, ScriptError, Stall, TailSlow
 use crate::units::Rate;
 use crate::verification::scripts::NAMES;
 
+/// What `--help` says of it.
+pub(super) const DOCTOR: &str = "Looks at this machine for two seconds or so, changes nothing, and says of each finding what it costs a \
+                  measurement and how to mend it. Exits 0, also where something costs, and 1 where a finding prevents \
+                  measuring: what is measured then is refused, or not valid.";
+
+/// `doctor`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "tailmark doctor\n\
+                  tailmark doctor --json")]
+pub(in crate::cli) struct DoctorArgs {
+    #[command(flatten)]
+    pub(in crate::cli) common: Common,
+}
+
+/// What `--help` says of it.
+pub(super) const VERIFY: &str = "Plays scripts on a server of its own, and holds what tailmark reports against what that server's log and \
+                  the schedule say is true. Exits 1 where p50, p90, p99 or p99.9 is off by more than 2 % + 100 µs, \
+                  or a request is not accounted for.";
+
 /// `verify`.
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "tailmark verify\n\
-                  tailmark verify --only stalls --peers",
-    long_about = "Plays scripts on a server of its own, and holds what tailmark reports against what that server's log and \
-                  the schedule say is true. Exits 1 where p50, p90, p99 or p99.9 is off by more than 2 % + 100 µs, \
-                  or a request is not accounted for."
-)]
+#[command(after_help = "tailmark verify\n\
+                  tailmark verify --only stalls --peers")]
 pub(in crate::cli) struct VerifyArgs {
     /// Play this script alone; may be given again
     #[arg(long, value_name = "SCRIPT", value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
@@ -36,14 +50,16 @@ pub(in crate::cli) struct VerifyArgs {
     pub(in crate::cli) common: Common,
 }
 
+/// What `--help` says of it.
+pub(super) const ORACLE: &str = "Serves HTTP/1.1 on 127.0.0.1 as the flags say, until it is interrupted, and can write down what it did. \
+                  Which request is treated how is a function of --seed and the number at the end of its path \
+                  (/…/17); a path without one counts by order of arrival.";
+
 /// `oracle`.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "tailmark oracle --port 8080 --constant 2ms --stall 800ms/4s\n\
-                  tailmark oracle --lognormal 1ms,0.8 --log requests.csv --rate 1000/s",
-    long_about = "Serves HTTP/1.1 on 127.0.0.1 as the flags say, until it is interrupted, and can write down what it did. \
-                  Which request is treated how is a function of --seed and the number at the end of its path \
-                  (/…/17); a path without one counts by order of arrival."
+                  tailmark oracle --lognormal 1ms,0.8 --log requests.csv --rate 1000/s"
 )]
 pub(in crate::cli) struct OracleArgs {
     /// Where to listen on 127.0.0.1 [0: a free port, printed]

@@ -77,6 +77,8 @@ pub(super) async fn against(args: &GateArgs, outputs: Outputs) -> Result<Outcome
         let text = table::compare(&comparison, &options) + &table::advice(&advice, &comparison);
         of_rounds.common.print(&text)?;
     }
+    let subject = Subject::Comparison(&comparison);
+    of_rounds.exporting.send(subject, &keep).await;
     Ok(Outcome::Done)
 }
 

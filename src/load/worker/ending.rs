@@ -6,6 +6,7 @@ use super::Worker;
 use super::state::{Flight, Stage, State};
 use crate::exchange::{Exchange, Outcome};
 use crate::ledger::{Place, WalkEnd};
+use crate::load::Told;
 use crate::load::http1::Answer;
 use crate::load::link::Link;
 use crate::load::queue::Job;
@@ -158,12 +159,8 @@ impl Worker {
             step: job.at.step as usize,
         };
         state.ledger.absorb(place, &exchange, walk_end);
-        if let Some(part) = state
-            .windows
-            .record(job.phase, job.due, ending.outcome, done - job.due)
-        {
-            // Whoever collects the parts outlives the workers, unless the run was given up.
-            let _ = self.parts.send(part);
+        if let Some(part) = state.windows.record(job.phase, &exchange) {
+            self.tell(Told::Part(Box::new(part)));
         }
         if ending.outcome != Outcome::Ok {
             self.remember(state, &flight, done, ending);

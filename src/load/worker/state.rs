@@ -181,6 +181,16 @@ impl State {
         self.rest.count
     }
 
+    /// Exchanges in progress.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_use
+    }
+
+    /// Whether there is something to tell those who watch.
+    pub(super) fn has_news(&self) -> bool {
+        self.in_use > 0 || self.windows.is_open()
+    }
+
     /// Whether nothing is left to wait for at this stage.
     pub(super) fn is_quiet(&self) -> bool {
         match self.stage {

@@ -10,6 +10,7 @@ use crate::gate::Standing;
 use crate::report::Options;
 pub(in crate::report) use closing::words as closing;
 use figures::Figures;
+pub(in crate::report) use figures::said;
 
 use crate::report::figures::{TimeUnit, UNKNOWN, rate, size_of_change, span};
 use crate::report::layout::{Column, Grid, Page};
@@ -29,9 +30,7 @@ pub fn compare(comparison: &Comparison, options: &Options) -> String {
         Section::Closing,
     ];
     sections(comparison, None, options, &mut page, &all);
-    if let Some(folder) = options.saved {
-        page.paragraph(&super::saved(folder));
-    }
+    super::saved(options, &mut page);
     page.into_text()
 }
 
@@ -98,16 +97,21 @@ const TOGETHER: f64 = 0.7;
 
 const QUANTILES: [Quantile; 3] = [Quantile::P50, Quantile::P99, Quantile::P99_9];
 
+/// The unit of all its times: what suits the reference.
+pub(in crate::report) fn unit(comparison: &Comparison) -> TimeUnit {
+    let of_reference = |quantile| {
+        comparison
+            .merged_quantile(0, quantile)
+            .filter(|ns| ns.is_finite())
+            .map(|ns| ns as u64)
+    };
+    TimeUnit::for_times(of_reference(Quantile::P50), of_reference(Quantile::P99))
+}
+
 impl<'a> View<'a> {
     fn of(comparison: &'a Comparison) -> Self {
-        let of_reference = |quantile| {
-            comparison
-                .merged_quantile(0, quantile)
-                .filter(|ns| ns.is_finite())
-                .map(|ns| ns as u64)
-        };
         Self {
-            unit: TimeUnit::for_times(of_reference(Quantile::P50), of_reference(Quantile::P99)),
+            unit: unit(comparison),
             comparison,
             gated: None,
         }

@@ -45,16 +45,12 @@ pub fn gate_plan(plan: &Plan, terms: &Terms, round_time: Duration) -> String {
 /// After the first look there are lines more, of how many rounds it may take.
 #[must_use]
 pub fn gate_round(attempt: Attempt, judged: &Judged, terms: &Terms) -> String {
-    let confirming = match attempt {
-        Attempt::First => "",
-        Attempt::Confirmation => "confirming, ",
-    };
-    let standings: Vec<String> = judged.standings.iter().map(verdict::standing).collect();
     let mut line = format!(
-        "{confirming}round {}/{}  {}",
+        "{}round {}/{}  {}",
+        confirming(attempt),
         judged.valid,
         terms.looks.last(),
-        standings.join(", ")
+        standings(judged)
     );
     let looks = terms.looks.rounds();
     let look = looks.iter().position(|&rounds| rounds == judged.valid);
@@ -71,6 +67,38 @@ pub fn gate_round(attempt: Attempt, judged: &Judged, terms: &Terms) -> String {
         }
     }
     line
+}
+
+/// What the rounds so far say, and when it is looked at next: `p99 +1.2 % [−3.4, +6.1]  look 2 of 5 after 14 rounds`.
+#[must_use]
+pub fn gate_so_far(attempt: Attempt, judged: &Judged, terms: &Terms) -> String {
+    let looks = terms.looks.rounds();
+    let next = looks.iter().position(|&rounds| rounds > judged.valid);
+    let next = next.map_or(String::new(), |look| {
+        format!(
+            "look {} of {} after {} rounds",
+            look + 1,
+            looks.len(),
+            looks[look]
+        )
+    });
+    let so_far = match judged.valid {
+        0 => String::new(),
+        _ => format!("{}  ", standings(judged)),
+    };
+    format!("{}{so_far}{next}", confirming(attempt))
+}
+
+fn standings(judged: &Judged) -> String {
+    let standings: Vec<String> = judged.standings.iter().map(verdict::standing).collect();
+    standings.join(", ")
+}
+
+fn confirming(attempt: Attempt) -> &'static str {
+    match attempt {
+        Attempt::First => "",
+        Attempt::Confirmation => "confirming, ",
+    }
 }
 
 /// How many rounds every metric that is open is expected to take.
@@ -124,9 +152,7 @@ pub fn gate(record: &GateRecord, options: &Options) -> String {
             ],
         );
     }
-    if let Some(folder) = options.saved {
-        page.paragraph(&super::saved(folder));
-    }
+    super::saved(options, &mut page);
     builds(record, &mut page);
     let (label, words) = ending(record);
     page.ending(label, LABEL, &words);
@@ -134,7 +160,7 @@ pub fn gate(record: &GateRecord, options: &Options) -> String {
 }
 
 /// What both arms are made of.
-fn builds(record: &GateRecord, page: &mut Page) {
+pub(in crate::report) fn builds(record: &GateRecord, page: &mut Page) {
     let Some(builds) = &record.builds else {
         return;
     };

@@ -28,7 +28,7 @@ pub(super) fn tables(view: &View, page: &mut Page) {
 }
 
 /// What the figures of closed phases, right above, do not say.
-fn closed(view: &View, page: &mut Page) {
+pub(in crate::report) fn closed(view: &View, page: &mut Page) {
     let closed = view
         .record
         .measured()
@@ -48,7 +48,8 @@ fn closed(view: &View, page: &mut Page) {
     page.labelled("closed", &[&words]);
 }
 
-fn phases(view: &View) -> Grid {
+/// A row for each phase, in their order.
+pub(in crate::report) fn phases(view: &View) -> Grid {
     let mut columns = vec![
         Column::left("phase"),
         Column::right("arrivals/s"),

@@ -12,6 +12,11 @@ use crate::units::three_digits;
 /// Gates of a target against itself.
 #[must_use]
 pub fn gates(repeated: &Repeated, options: &Options) -> String {
+    gates_page(repeated, options).into_text()
+}
+
+/// The same before it is laid out.
+pub(in crate::report) fn gates_page(repeated: &Repeated, options: &Options) -> Page {
     let mut page = Page::new(options.width, options.color);
     let names: Vec<String> = repeated
         .terms
@@ -68,7 +73,7 @@ pub fn gates(repeated: &Repeated, options: &Options) -> String {
         // It holds a folder for each gate, and nothing that could be shown as one.
         page.paragraph(&format!("saved {folder}"));
     }
-    page.into_text()
+    page
 }
 
 fn sees(seen: &Seen, repeated: &Repeated) -> String {

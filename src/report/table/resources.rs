@@ -7,7 +7,7 @@ use crate::run_record::RunRecord;
 use crate::run_record::resources::{Container, Memory, MemorySeries};
 use crate::units::{mib, thousands, three_digits};
 
-pub(super) fn lines(record: &RunRecord, page: &mut Page) {
+pub(in crate::report) fn lines(record: &RunRecord, page: &mut Page) {
     let resources = &record.resources;
     let memory = in_use(&resources.memory);
     let facts = listed([

@@ -12,6 +12,11 @@ use crate::validity::State;
 /// Start-ups: how long each arm took, what it held and weighs, and what speaks against the figures.
 #[must_use]
 pub fn startup(startups: &Startups, options: &Options) -> String {
+    startup_page(startups, options).into_text()
+}
+
+/// The same before it is laid out.
+pub(in crate::report) fn startup_page(startups: &Startups, options: &Options) -> Page {
     let view = View { startups };
     let mut page = Page::new(options.width, options.color);
     view.title(&mut page);
@@ -23,10 +28,8 @@ pub fn startup(startups: &Startups, options: &Options) -> String {
         view.rounds(&mut page);
     }
     view.closing(&mut page);
-    if let Some(folder) = options.saved {
-        page.paragraph(&super::saved(folder));
-    }
-    page.into_text()
+    super::saved(options, &mut page);
+    page
 }
 
 /// Fewer rounds have no interval at 95 %.
@@ -389,7 +392,8 @@ mod tests {
           valid      8 of 8 rounds valid
         Medians of 8 rounds, with the smallest and the largest. Files were in memory: each target had been
         launched once before. These are results of this machine.
-        saved results/local/20261123T074100Z-startup-axum-actix · tailmark report results/local/latest
+        saved results/local/20261123T074100Z-startup-axum-actix
+        tailmark report results/local/latest -o report.html
         ");
     }
 
@@ -439,8 +443,8 @@ mod tests {
         Medians of 3 rounds, with the smallest and the largest; six rounds give an
         interval of a change. Files were in memory: each target had been launched once
         before. These are results of this machine.
-        saved results/local/20261123T074100Z-startup-axum-actix · tailmark report
-        results/local/latest
+        saved results/local/20261123T074100Z-startup-axum-actix
+        tailmark report results/local/latest -o report.html
         ");
     }
 }

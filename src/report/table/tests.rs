@@ -54,7 +54,7 @@ fn a_bare_url() {
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
       valid      tailmark was 0.02 ms late at p99 and used 9 % of one core
-    saved results/local/20261123T074100Z-127.0.0.1-8080 · tailmark report results/local/latest
+    saved results/local/20261123T074100Z-127.0.0.1-8080 · tailmark report results/local/latest -o report.html
     ");
     assert_snapshot!(at(80, &record), @r"
     GET http://127.0.0.1:8080/items/1
@@ -788,7 +788,7 @@ fn two_arms_side_by_side() {
 
     actix's p99 is 6.5 % above axum's (6.4 to 6.6 %); of its p50 no difference is shown. These are results of this machine
     and this scenario.
-    saved results/local/20261123T074100Z-compare-crud · tailmark report results/local/latest
+    saved results/local/20261123T074100Z-compare-crud · tailmark report results/local/latest -o report.html
     ");
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::parts::{WireEncoded, believable, outcomes_of};
 use super::thresholds::WireEndedBy;
 use super::{
-    FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WireHttp, WirePhase, WireRecord,
-    WireResources, WireSeries, WireStep, WireWindow,
+    FORMAT, ReadError, WireFailure, WireFigures, WireHistogram, WireHttp, WireMoment, WirePhase,
+    WireRecord, WireResources, WireSeries, WireStep, WireWindow,
 };
 use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally, StepTally};
-use crate::run_record::resources::{Container, Memory, MemorySeries, Pss, Resources};
+use crate::run_record::resources::{Container, Memory, MemorySeries, Moment, Pss, Resources};
 use crate::run_record::{
     Connections, Failure, FlowNames, Generator, HttpVersion, PhaseRecord, RowsEnded, RunRecord,
     Traffic,
@@ -93,7 +93,7 @@ pub(super) fn record(text: &str) -> Result<RunRecord, ReadError> {
             }),
             walks_full: wire.generator.walks_full,
         },
-        resources: resources(wire.resources),
+        resources: resources(wire.resources, &wire.timeline.unwrap_or_default()),
         failures: wire.failures.into_iter().map(failure).collect(),
         audits: wire
             .audits
@@ -383,7 +383,7 @@ fn read_window(wire: WireWindow) -> Window {
     }
 }
 
-fn resources(wire: WireResources) -> Resources {
+fn resources(wire: WireResources, timeline: &[WireMoment]) -> Resources {
     let pss = wire.memory.pss;
     Resources {
         memory: Memory {
@@ -407,6 +407,15 @@ fn resources(wire: WireResources) -> Resources {
             throttled_periods: container.throttled_periods,
             oom_kills: container.oom_kills,
         }),
+        timeline: timeline.iter().map(moment).collect(),
+    }
+}
+
+fn moment(wire: &WireMoment) -> Moment {
+    Moment {
+        at_ns: wire.at_ns,
+        memory_bytes: wire.memory_bytes,
+        cpu_ns: wire.cpu_ns,
     }
 }
 

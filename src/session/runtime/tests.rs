@@ -12,6 +12,7 @@ targets:
   command: { command: ./svc }
   limited: { command: ./svc, image: no-such-image, limits: { memory: 32MiB } }
   there: { url: \"http://127.0.0.1:8080\" }
+  contained: { url: \"http://127.0.0.1:8081\", watch: { container: web } }
   away: { url: \"https://shop.example.com\" }
 ";
 
@@ -150,6 +151,12 @@ async fn arms_that_cannot_run_alike_are_refused_both_named() {
             Runtime::Auto,
             "there would be a process (it runs already) and image a container: ",
             "give image a `command` in targets.yaml",
+        ),
+        (
+            ["command", "contained"],
+            Runtime::Auto,
+            "command would be a process (it has no `image`) and contained a container: ",
+            "give command an `image`, or contained a `command`, in targets.yaml",
         ),
         (
             ["there", "both"],

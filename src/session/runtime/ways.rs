@@ -1,14 +1,14 @@
 //! In which of two ways all targets run: pure decisions over what each could do.
 
 use super::RuntimeError;
-use crate::target_spec::{TargetKind, TargetSpec};
+use crate::target_spec::{TargetKind, TargetSpec, Watch};
 
 /// How a target can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// As a process alone; or it runs already, and it is its process that is watched.
     Process,
-    /// In a container alone.
+    /// In a container alone; or it runs already, and it is its container that is watched.
     Container,
     /// As either.
     Either,
@@ -80,6 +80,9 @@ impl Way {
             TargetKind::Command(_) if target.image.is_some() => Self::Either,
             TargetKind::Command(_) => Self::Process,
             TargetKind::Image(_) => Self::Container,
+            TargetKind::Url(_) if matches!(target.watch, Some(Watch::Container(_))) => {
+                Self::Container
+            }
             TargetKind::Url(url) if url.is_loopback() => Self::Process,
             TargetKind::Url(_) => Self::Elsewhere,
         }

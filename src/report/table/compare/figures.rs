@@ -175,6 +175,16 @@ impl Said {
     }
 }
 
+/// What a change is called that is shown.
+pub(in crate::report) fn said(change: &Change, metric: Metric) -> Option<&'static str> {
+    let is_time = metric.is_latency() || metric == Metric::Startup;
+    match change.direction() {
+        Direction::Higher => Some(if is_time { "slower" } else { "more" }),
+        Direction::Lower => Some(if is_time { "faster" } else { "less" }),
+        Direction::NotShown => None,
+    }
+}
+
 struct Rows<'a> {
     view: &'a View<'a>,
     arms: [usize; 2],
@@ -258,15 +268,13 @@ impl Rows<'_> {
     }
 
     fn said(&self, change: &Change, metric: Metric) -> Said {
-        let is_time = metric.is_latency() || metric == Metric::Startup;
-        match change.direction() {
-            Direction::Higher => Said::Words(if is_time { "slower" } else { "more" }.to_owned()),
-            Direction::Lower => Said::Words(if is_time { "faster" } else { "less" }.to_owned()),
-            Direction::NotShown if change.interval.is_none() => {
+        match said(change, metric) {
+            Some(words) => Said::Words(words.to_owned()),
+            None if change.interval.is_none() => {
                 let fewest = self.view.comparison.fewest_rounds();
                 Said::Words(format!("({fewest} rounds give an interval)"))
             }
-            Direction::NotShown => {
+            None => {
                 let size = change.visible().filter(|size| size.is_finite());
                 // Of equal figures the spread is none, and says nothing of what would be seen.
                 let size = size.filter(|size| *size > 0.0);
