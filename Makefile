@@ -63,8 +63,7 @@ dist: ## Build a static tailmark, man pages and completions into one archive und
 	scripts/dist
 
 .PHONY: pictures
-pictures: build ## Make the README's pictures from a real run: two minutes after the build
-	scripts/setup --tests
+pictures: build setup-tests ## Make the README's pictures from a real run: two minutes after the build
 	scripts/pictures
 
 .PHONY: build

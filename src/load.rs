@@ -45,11 +45,11 @@ use names::Names;
 use pools::Pools;
 
 pub(crate) use clock::monotonic;
-pub(crate) use limits::most_connections;
-pub(crate) use punctuality::{clock_read_ns, lateness};
 pub use dial::Route;
 pub use limits::LimitError;
+pub(crate) use limits::most_connections;
 pub use link::Engine;
+pub(crate) use punctuality::{clock_read_ns, lateness};
 pub use single::{Kept, Preflight, Shown, call_all, exchange as exchange_once, preflight};
 pub use tls::{Pem, Tls, TlsError, TlsOptions};
 
