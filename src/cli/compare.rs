@@ -126,14 +126,17 @@ async fn what(args: &CompareArgs) -> Result<(Scenario, Vec<TargetSpec>, Option<B
     let arms = several(arms.iter().collect())?;
     // What is wrong with the scenario is said before anything is built.
     let scenario = rounds::scenario(Path::new(scenario), args.of_rounds.seed)?;
-    let at: Vec<(&str, &str)> = arms.iter().filter_map(|arm| at_revision(arm)).collect();
+    let at: Vec<(&str, &str)> = arms
+        .iter()
+        .filter_map(|arm| TargetSpec::at_revision(arm))
+        .collect();
     let built = match at.is_empty() {
         true => None,
         false => Some(build(args, &at).await?),
     };
     let mut of_revisions = built.iter().flat_map(|built| &built.arms);
     let arms = arms.into_iter().map(|arm| {
-        let built = at_revision(arm).and_then(|_| of_revisions.next());
+        let built = TargetSpec::at_revision(arm).and_then(|_| of_revisions.next());
         built.map_or_else(|| named(arm, targets), |built| Ok(built.clone()))
     });
     let arms = arms.collect::<Result<_, _>>()?;
@@ -144,22 +147,13 @@ fn named(name: &str, targets: Option<&TargetsFile>) -> Result<TargetSpec, Failur
     Ok(TargetSpec::from_argument(name, targets)?)
 }
 
-/// The target and the revision that `TARGET@REV` names.
-fn at_revision(argument: &str) -> Option<(&str, &str)> {
-    let is_other = argument.contains("://")
-        || ["command:", "image:"]
-            .iter()
-            .any(|kind| argument.starts_with(kind));
-    argument.split_once('@').filter(|_| !is_other)
-}
-
 /// Builds each target at its revision, all at one path.
 async fn build(args: &CompareArgs, at: &[(&str, &str)]) -> Result<Built, Failure> {
     let site = Site::of(&args.of_rounds)?;
     let mut orders = Vec::new();
     for &(target, revision) in at {
         orders.push(Order {
-            name: arm_name(target, revision),
+            name: TargetSpec::name_at(target, revision),
             target: Some(target),
             commit: site.commit(revision)?,
         });
@@ -178,17 +172,6 @@ async fn build(args: &CompareArgs, at: &[(&str, &str)]) -> Result<Built, Failure
         }
     }
     Ok(built)
-}
-
-/// `axum@v1.2`, of characters that a file's name may have.
-fn arm_name(target: &str, revision: &str) -> String {
-    let safe = |c: char| match c {
-        '-' | '_' | '.' => c,
-        _ if c.is_ascii_alphanumeric() => c,
-        _ => '-',
-    };
-    let revision: String = revision.chars().map(safe).take(40).collect();
-    format!("{target}@{revision}")
 }
 
 fn several<T>(arms: Vec<T>) -> Result<Vec<T>, Failure> {

@@ -114,20 +114,14 @@ fn rates(record: &RunRecord, page: &mut Page) {
 }
 
 fn resources(record: &RunRecord, page: &mut Page) {
-    let memory = &record.resources.memory;
-    let kinds = [
-        ("working_set", &memory.working_set),
-        ("rss", &memory.rss),
-        ("page_cache", &memory.page_cache),
-    ];
     page.family(
         "tailmark_memory_bytes",
         "gauge",
         Some("bytes"),
         "Memory of the target.",
     );
-    for (kind, series) in kinds {
-        for (when, bytes) in series.iter().flat_map(figures) {
+    for (kind, series) in record.resources.memory.series() {
+        for (when, bytes) in series.into_iter().flat_map(MemorySeries::figures) {
             let labels = [("kind", kind.to_owned()), ("when", when.to_owned())];
             page.sample("tailmark_memory_bytes", &labels, bytes);
         }
@@ -137,18 +131,6 @@ fn resources(record: &RunRecord, page: &mut Page) {
         page.family("tailmark_cpu_seconds", "gauge", Some("seconds"), help);
         page.sample("tailmark_cpu_seconds", &[], seconds(ns));
     }
-}
-
-fn figures(series: &MemorySeries) -> impl Iterator<Item = (&'static str, u64)> {
-    let all = [
-        ("idle", series.idle_bytes),
-        ("p50", series.p50_bytes),
-        ("p95", series.p95_bytes),
-        ("peak", series.peak_bytes),
-        ("after_idle", series.after_idle_bytes),
-    ];
-    all.into_iter()
-        .filter_map(|(when, bytes)| Some((when, bytes?)))
 }
 
 fn seconds(ns: u64) -> f64 {

@@ -27,7 +27,7 @@ use crate::exchange::Outcome;
 use crate::histogram::Histogram;
 use crate::ledger::{Distribution, PhaseTally};
 use crate::run_record::{
-    Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
+    Environment, Failure, HttpVersion, PhaseRecord, RunRecord, ScenarioIdentity, TargetIdentity,
 };
 use crate::scenario::{LoadModel, Scenario};
 use crate::stats::sampling::{Basis, FEWEST_BATCHES, MOST_BATCHES, QuantileInterval};
@@ -580,21 +580,39 @@ pub(super) fn audits(record: &RunRecord, page: &mut Page) {
 
 pub(super) fn environment(record: &RunRecord, page: &mut Page) {
     let environment = &record.environment;
-    let memory = environment
-        .memory_bytes
-        .map(|bytes| format!("{} MiB of memory", mib(bytes)));
-    let facts = [
+    let tool = Some(format!("tailmark {}", environment.tool_version));
+    page.labelled(
+        "machine",
+        &[&listed(machine(environment).into_iter().chain([tool]))],
+    );
+    let target = &record.target;
+    page.labelled("identity", &[&listed(identity(target))]);
+    let settings = target.settings.iter();
+    let settings = listed(settings.map(|(name, value)| Some(format!("{name} {value}"))));
+    if !settings.is_empty() {
+        page.labelled("settings", &[&settings]);
+    }
+    let ScenarioIdentity { seed, digest, .. } = &record.scenario;
+    page.labelled("scenario", &[&format!("seed {seed} · sha256 {digest}")]);
+}
+
+/// What a machine is, as far as that is known.
+pub(super) fn machine(environment: &Environment) -> [Option<String>; 5] {
+    [
         environment.cpu_model.clone(),
         Some(format!("{} cores", environment.cores)),
-        memory,
+        environment
+            .memory_bytes
+            .map(|bytes| format!("{} MiB of memory", mib(bytes))),
         environment.kernel.clone(),
         environment.container.then(|| "in a container".to_owned()),
-        Some(format!("tailmark {}", environment.tool_version)),
-    ];
-    page.labelled("machine", &[&listed(facts)]);
-    let target = &record.target;
-    let identity = [
-        Some(target.url.clone()),
+    ]
+}
+
+/// By what a target is known again.
+pub(super) fn identity(target: &TargetIdentity) -> [Option<String>; 4] {
+    [
+        Some(target.url.clone()).filter(|url| !url.is_empty()),
         target.command.as_ref().map(|words| words.join(" ")),
         target
             .revision
@@ -604,15 +622,7 @@ pub(super) fn environment(record: &RunRecord, page: &mut Page) {
             .executable
             .as_ref()
             .map(|digest| format!("sha256 {digest}")),
-    ];
-    page.labelled("identity", &[&listed(identity)]);
-    let settings = target.settings.iter();
-    let settings = listed(settings.map(|(name, value)| Some(format!("{name} {value}"))));
-    if !settings.is_empty() {
-        page.labelled("settings", &[&settings]);
-    }
-    let ScenarioIdentity { seed, digest, .. } = &record.scenario;
-    page.labelled("scenario", &[&format!("seed {seed} · sha256 {digest}")]);
+    ]
 }
 
 /// In what a target ran, where that could have been something else, and what its container was.
@@ -649,7 +659,7 @@ pub(super) fn ended(target: &TargetIdentity, page: &mut Page) {
 }
 
 /// What is known of several facts, on one line.
-fn listed(facts: impl IntoIterator<Item = Option<String>>) -> String {
+pub(super) fn listed(facts: impl IntoIterator<Item = Option<String>>) -> String {
     let known: Vec<String> = facts.into_iter().flatten().collect();
     known.join(" · ")
 }

@@ -66,6 +66,33 @@ pub struct Memory {
     pub page_cache: Option<MemorySeries>,
 }
 
+impl Memory {
+    /// What was followed over time, each under the name of its field.
+    #[must_use]
+    pub fn series(&self) -> [(&'static str, Option<&MemorySeries>); 3] {
+        [
+            ("working_set", self.working_set.as_ref()),
+            ("rss", self.rss.as_ref()),
+            ("page_cache", self.page_cache.as_ref()),
+        ]
+    }
+}
+
+impl MemorySeries {
+    /// Its figures that are known, in bytes, each under the name of its moment.
+    pub fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = [
+            ("idle", self.idle_bytes),
+            ("p50", self.p50_bytes),
+            ("p95", self.p95_bytes),
+            ("peak", self.peak_bytes),
+            ("after_idle", self.after_idle_bytes),
+        ];
+        all.into_iter()
+            .filter_map(|(when, bytes)| Some((when, bytes?)))
+    }
+}
+
 /// What is told of a container beside its memory and CPU time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Container {

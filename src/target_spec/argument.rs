@@ -51,6 +51,26 @@ impl TargetError {
     }
 }
 
+/// Whether `argument` says of what kind it is.
+fn has_kind(argument: &str) -> bool {
+    ["command:", "image:"]
+        .iter()
+        .any(|kind| argument.starts_with(kind))
+}
+
+fn is_url(argument: &str) -> bool {
+    argument.contains("://") && !has_kind(argument)
+}
+
+/// `c`, or what stands for it in the name of a file.
+fn safe(c: char) -> char {
+    if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+        c
+    } else {
+        '-'
+    }
+}
+
 impl TargetSpec {
     /// The target that `argument` names: one of `file`, a URL, `command:…`, which runs in the current folder, or
     /// `image:…`.
@@ -58,10 +78,7 @@ impl TargetSpec {
     /// # Errors
     /// The name is unknown, or what was written is no URL, no command or no image.
     pub fn from_argument(argument: &str, file: Option<&TargetsFile>) -> Result<Self, TargetError> {
-        let has_prefix = ["command:", "image:"]
-            .iter()
-            .any(|kind| argument.starts_with(kind));
-        if argument.contains("://") && !has_prefix {
+        if is_url(argument) {
             let url: TargetUrl = argument.parse()?;
             let name = url.authority().replace(['[', ']'], "").replace(':', "-");
             let name = name.trim_matches('-').to_owned();
@@ -74,13 +91,6 @@ impl TargetSpec {
                 source,
             })?;
             let program = command.program().rsplit('/').next().unwrap_or_default();
-            let safe = |c: char| {
-                if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-                    c
-                } else {
-                    '-'
-                }
-            };
             let name = format!("{:.64}", program.chars().map(safe).collect::<String>());
             let name = if name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
                 name
@@ -97,6 +107,20 @@ impl TargetSpec {
             return Ok(target.clone());
         }
         Err(unknown(argument, file))
+    }
+
+    /// The target and the revision that `NAME@REV` names; none where `argument` is of another kind.
+    #[must_use]
+    pub fn at_revision(argument: &str) -> Option<(&str, &str)> {
+        let is_name = !is_url(argument) && !has_kind(argument);
+        argument.split_once('@').filter(|_| is_name)
+    }
+
+    /// What the target called `name` is called at `revision`: `axum@v1.2`.
+    #[must_use]
+    pub fn name_at(name: &str, revision: &str) -> String {
+        let revision: String = revision.chars().map(safe).take(40).collect();
+        format!("{name}@{revision}")
     }
 
     /// A target about which nothing but its kind is known.

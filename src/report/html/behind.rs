@@ -8,7 +8,7 @@ use crate::exchange::Outcome;
 use crate::report::figures::{TimeUnit, bytes, moment, percent, span};
 use crate::report::layout::{Column, Grid, Page};
 use crate::report::table::{self, View, failure_line, resources};
-use crate::run_record::{Connections, Failure, RunRecord};
+use crate::run_record::{Connections, Environment, Failure, RunRecord};
 use crate::units::{Quantile, mib, thousands, three_digits};
 
 /// Characters of a response.
@@ -253,18 +253,11 @@ fn machine(record: &RunRecord, page: &mut Page) {
             .throttled_ns
             .map(|ns| format!("tailmark throttled for {}", span(ns))),
     ];
-    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    let limits = table::listed(limits);
     if !limits.is_empty() {
-        page.labelled("limits", &[&limits.join(" · ")]);
+        page.labelled("limits", &[&limits]);
     }
-    let stores = environment
-        .stores
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"));
-    let stores: Vec<String> = stores.collect();
-    if !stores.is_empty() {
-        page.labelled("stores", &[&stores.join(" · ")]);
-    }
+    stores(environment, page);
     if let Some(exit) = &record.target.exit {
         page.labelled("exit", &[exit]);
     }
@@ -278,5 +271,14 @@ fn machine(record: &RunRecord, page: &mut Page) {
                 ended.expression
             )],
         );
+    }
+}
+
+/// How the stores were set that the target used.
+pub(super) fn stores(environment: &Environment, page: &mut Page) {
+    let settings = environment.stores.iter();
+    let settings = table::listed(settings.map(|(name, value)| Some(format!("{name} {value}"))));
+    if !settings.is_empty() {
+        page.labelled("stores", &[&settings]);
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::behind::stores;
 use super::forest::{Gated, forest};
 use super::glossary;
 use super::page::{SCENARIO, Section, Shell, items, table, term, verbatim};
@@ -16,7 +17,7 @@ use crate::report::table::compare::{Section as Part, closing, sections, unit};
 use crate::report::table::{self, ending};
 use crate::report::verdict::{about, share};
 use crate::run_record::{Environment, TargetIdentity};
-use crate::units::{mib, thousands};
+use crate::units::thousands;
 
 /// Which rounds a section is of: a gate has them twice where it was confirmed.
 #[derive(Clone, Copy)]
@@ -209,6 +210,10 @@ fn version(comparison: &Comparison) -> Option<String> {
 /// What the rounds of a comparison, or of one attempt of a gate, say.
 fn of_rounds(comparison: &Comparison, gated: Option<Gated<'_>>, ids: Ids) -> Vec<Section> {
     let unit = unit(comparison);
+    let validity = parts(|page| write(comparison, gated, page, Part::Validity));
+    let (runs, mut to_mind): (Vec<Item>, Vec<Item>) = validity.into_iter().partition(is_grid);
+    let setting = parts(|page| write(comparison, gated, page, Part::Setting));
+    to_mind.extend(setting.into_iter().filter(|item| !is_grid(item)));
     let mut sections = Vec::new();
     if let Some(forest) = forest(comparison, gated, ids.changes == CONFIRMATION.changes) {
         let heading = format!("Changes{}", ids.of);
@@ -231,7 +236,7 @@ fn of_rounds(comparison: &Comparison, gated: Option<Gated<'_>>, ids: Ids) -> Vec
             @if let Some(plot) = plot { (plot.render()) }
             details {
                 summary { "Every run of every round" }
-                (items(&runs(comparison, gated), "Every run of every round"))
+                (items(&runs, "Every run of every round"))
             }
         };
         sections.push(Section::new(ids.rounds, format!("Rounds{}", ids.of), body).explained(html! {
@@ -251,15 +256,7 @@ fn of_rounds(comparison: &Comparison, gated: Option<Gated<'_>>, ids: Ids) -> Vec
             }
         }));
     }
-    let validity = parts(|page| {
-        write(comparison, gated, page, Part::Validity);
-        write(comparison, gated, page, Part::Setting);
-    });
-    let without_runs: Vec<Item> = validity
-        .into_iter()
-        .filter(|item| !matches!(item, Item::Grid(_)))
-        .collect();
-    let body = items(&without_runs, "");
+    let body = items(&to_mind, "");
     let heading = format!("What to mind{}", ids.of);
     sections.push(Section::new(ids.validity, heading, body));
     let linked = |section: Section| {
@@ -297,13 +294,8 @@ fn level(comparison: &Comparison) -> String {
     format!("{} %", percent.trim_end_matches(".0"))
 }
 
-/// Every run, with its figures, as the text report lists them.
-fn runs(comparison: &Comparison, gated: Option<Gated<'_>>) -> Vec<Item> {
-    let validity = parts(|page| write(comparison, gated, page, Part::Validity));
-    validity
-        .into_iter()
-        .filter(|item| matches!(item, Item::Grid(_)))
-        .collect()
+fn is_grid(item: &Item) -> bool {
+    matches!(item, Item::Grid(_))
 }
 
 /// What decides, as far as it was looked at.
@@ -412,49 +404,20 @@ fn setting(comparison: &Comparison) -> Vec<Section> {
 
 /// The machine and the tool.
 pub(super) fn machine(environment: &Environment, page: &mut Page) {
-    let facts = [
-        environment.cpu_model.clone(),
-        Some(format!("{} cores", environment.cores)),
-        environment
-            .memory_bytes
-            .map(|bytes| format!("{} MiB of memory", mib(bytes))),
-        environment.kernel.clone(),
-        environment.container.then(|| "in a container".to_owned()),
-        environment
-            .descriptors
-            .map(|limit| format!("{} descriptors", thousands(limit))),
-        Some(format!("tailmark {}", environment.tool_version)),
-    ];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
-    page.labelled("machine", &[&facts.join(" · ")]);
-    let stores = environment
-        .stores
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"));
-    let stores: Vec<String> = stores.collect();
-    if !stores.is_empty() {
-        page.labelled("stores", &[&stores.join(" · ")]);
-    }
+    let descriptors = environment
+        .descriptors
+        .map(|limit| format!("{} descriptors", thousands(limit)));
+    let tool = Some(format!("tailmark {}", environment.tool_version));
+    let facts = table::machine(environment)
+        .into_iter()
+        .chain([descriptors, tool]);
+    page.labelled("machine", &[&table::listed(facts)]);
+    stores(environment, page);
 }
 
 /// What a target is, by which it is known again.
 pub(super) fn identity(target: &TargetIdentity) -> String {
-    let facts = [
-        Some(target.url.clone()).filter(|url| !url.is_empty()),
-        target.command.as_ref().map(|words| words.join(" ")),
-        target
-            .revision
-            .as_ref()
-            .map(|revision| format!("revision {revision}")),
-        target
-            .executable
-            .as_ref()
-            .map(|digest| format!("sha256 {digest}")),
-        target
-            .container
-            .as_ref()
-            .map(|container| container.image_id.clone()),
-    ];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
-    facts.join(" · ")
+    let container = target.container.as_ref();
+    let image = container.map(|container| container.image_id.clone());
+    table::listed(table::identity(target).into_iter().chain([image]))
 }

@@ -94,26 +94,30 @@ pub(super) fn forest(
 
 /// The ticks below a forest, and what its upright lines are.
 fn foot(scale: Scale, gated: Option<Gated<'_>>) -> Markup {
+    let unfound = match gated {
+        Some(_) => "none is shown, or it does not decide",
+        None => "none is shown",
+    };
     html! {
-            div.forest-row.forest-foot {
-                span.name { "change" }
-                svg width="100%" height="22" aria-hidden="true" {
-                    @for tick in changes(scale, GAP) {
-                        text x=(percent(tick.at)) y="15" text-anchor="middle" { (tick.label) }
-                    }
+        div.forest-row.forest-foot {
+            span.name { "change" }
+            svg width="100%" height="22" aria-hidden="true" {
+                @for tick in changes(scale, GAP) {
+                    text x=(percent(tick.at)) y="15" text-anchor="middle" { (tick.label) }
                 }
-                span.value {}
             }
-            ul.legend {
-                (Key::line("no-change", "no change").render())
-                (Key::marked("found", Glyph::Diamond, "a difference is shown").render())
-    (Key::marked("unfound", Glyph::Diamond, if gated.is_some() { "none is shown, or it does not decide" } else { "none is shown" }).render())
-                @if let Some(Gated { terms, .. }) = gated {
-                    (Key::line("allowed", format!("allowed: +{}", share(terms.allowed))).render())
-                    (Key::line("ruled-out", format!("to rule out: +{}", share(terms.ruled_out))).render())
-                }
+            span.value {}
+        }
+        ul.legend {
+            (Key::line("no-change", "no change").render())
+            (Key::marked("found", Glyph::Diamond, "a difference is shown").render())
+            (Key::marked("unfound", Glyph::Diamond, unfound).render())
+            @if let Some(Gated { terms, .. }) = gated {
+                (Key::line("allowed", format!("allowed: +{}", share(terms.allowed))).render())
+                (Key::line("ruled-out", format!("to rule out: +{}", share(terms.ruled_out))).render())
             }
         }
+    }
 }
 
 fn title(comparison: &Comparison, arm: usize) -> String {

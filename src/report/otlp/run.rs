@@ -281,15 +281,9 @@ fn timeline(record: &RunRecord, start: u64, page: &mut Page) {
 
 /// What comes of the readings in the measured phases.
 fn resources(record: &RunRecord, span: Span, page: &mut Page) {
-    let memory = &record.resources.memory;
-    let kinds = [
-        ("working_set", &memory.working_set),
-        ("rss", &memory.rss),
-        ("page_cache", &memory.page_cache),
-    ];
     let mut points = Vec::new();
-    for (kind, series) in kinds {
-        for (when, bytes) in series.iter().flat_map(figures) {
+    for (kind, series) in record.resources.memory.series() {
+        for (when, bytes) in series.into_iter().flat_map(MemorySeries::figures) {
             let own = vec![
                 text("tailmark.memory.kind", kind),
                 text("tailmark.memory.when", when),
@@ -316,18 +310,6 @@ fn resources(record: &RunRecord, span: Span, page: &mut Page) {
             .into_iter()
             .collect(),
     );
-}
-
-fn figures(series: &MemorySeries) -> impl Iterator<Item = (&'static str, u64)> {
-    let all = [
-        ("idle", series.idle_bytes),
-        ("p50", series.p50_bytes),
-        ("p95", series.p95_bytes),
-        ("peak", series.peak_bytes),
-        ("after_idle", series.after_idle_bytes),
-    ];
-    all.into_iter()
-        .filter_map(|(when, bytes)| Some((when, bytes?)))
 }
 
 fn validity(record: &RunRecord, span: Span, page: &mut Page) {
