@@ -110,8 +110,8 @@ fn main() {
             let done = lines(&folder, cell).len();
             if number < *count && done <= number {
                 let line = trial(&program, cell, place.path());
-                println!("{} {}: {}", cell.name, done + 1, brief(&line));
                 append(&folder, cell, &line);
+                println!("{} {}: {}", cell.name, done + 1, brief(&line));
             }
         }
     }
