@@ -140,6 +140,21 @@ pub enum CompareError {
         /// What that one's memory means.
         expected: &'static str,
     },
+    /// Another program, or another image, than in the first round.
+    #[error(
+        "{arm} is not what it was in the first round: its {what} was {before} and is {now}; bring the first one back, or begin \
+         anew without --resume"
+    )]
+    Target {
+        /// The arm.
+        arm: String,
+        /// What is another one.
+        what: &'static str,
+        /// The beginning of its digest in the first round.
+        before: String,
+        /// That of the digest now.
+        now: String,
+    },
 }
 
 /// The order in which `arms` arms are measured in a round: each of the orders is as likely as any other.
@@ -203,6 +218,7 @@ impl Comparison {
                 .map(|(arm, record)| self.arm_round(arm, record))
                 .collect::<Result<_, _>>()?,
         };
+        self.check_targets(records.iter().map(|record| &record.target))?;
         self.take_in(round)?;
         if number == 1 {
             self.targets = records.iter().map(|record| record.target.clone()).collect();
@@ -223,6 +239,15 @@ impl Comparison {
         const VOID_ONE_IN: usize = 5;
         let wanted = self.plan.rounds;
         self.valid_rounds().count() >= wanted || self.rounds.len() >= wanted + wanted / VOID_ONE_IN
+    }
+
+    /// Whether so many rounds were void that the others decide nothing: which rounds are void may depend on what is compared.
+    /// Rounds that are too few for an interval never decided anything.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        let wanted = self.plan.rounds;
+        let lacks_rounds = self.is_complete() && self.valid_rounds().count() < wanted;
+        !self.interrupted && lacks_rounds && wanted >= self.fewest_rounds()
     }
 
     /// The rounds that count.
@@ -278,6 +303,41 @@ impl Comparison {
         Ok(())
     }
 
+    /// Whether the arms are what they were in the first round, as far as their images and executables are known: rounds of
+    /// other builds say nothing of these.
+    ///
+    /// # Errors
+    /// When one of them is not.
+    pub(crate) fn check_targets<'t>(
+        &self,
+        now: impl IntoIterator<Item = &'t TargetIdentity>,
+    ) -> Result<(), CompareError> {
+        let arms = self.plan.arms.iter().zip(&self.targets).zip(now);
+        for ((arm, first), now) in arms {
+            let digests = [
+                ("image", image_id(first), image_id(now)),
+                (
+                    "executable",
+                    first.executable.as_deref(),
+                    now.executable.as_deref(),
+                ),
+            ];
+            for (what, before, now) in digests {
+                if let Some((before, now)) = before.zip(now)
+                    && before != now
+                {
+                    return Err(CompareError::Target {
+                        arm: arm.clone(),
+                        what,
+                        before: beginning(before),
+                        now: beginning(now),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Memory has one meaning in a comparison.
     fn check_memory(&self, round: &Round) -> Result<(), CompareError> {
         let before = self
@@ -299,6 +359,17 @@ impl Comparison {
             }),
         }
     }
+}
+
+fn image_id(target: &TargetIdentity) -> Option<&str> {
+    let container = target.container.as_ref()?;
+    Some(&container.image_id)
+}
+
+/// Enough of a digest to tell two apart, as tables have it.
+fn beginning(digest: &str) -> String {
+    let hex = digest.trim_start_matches("sha256:");
+    hex.get(..16).unwrap_or(hex).to_owned()
 }
 
 #[cfg(test)]

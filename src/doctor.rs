@@ -53,6 +53,8 @@ pub struct Settings {
     pub clock_source: Option<String>,
     /// CPUs that tailmark's control group may keep busy; none where it may keep all of them.
     pub cpu_quota: Option<f64>,
+    /// Whether the kernel gives memory in huge pages by itself: `always`, `madvise` or `never`.
+    pub huge_pages: Option<String>,
     /// Memory that can be had without swapping, in bytes.
     pub available_bytes: Option<u64>,
     /// Processes that ran or wanted to, on average over the last minute.

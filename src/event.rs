@@ -39,6 +39,8 @@ pub enum Event<'a> {
         /// Its CPU time since it began, in nanoseconds; none where that is not known.
         cpu_ns: Option<u64>,
     },
+    /// Something of the second of two loads that are offered at once.
+    Beside(&'a Event<'a>),
     /// How far a comparison or a gate is: before its first round, and after each.
     Rounds(&'a RoundsSoFar<'a>),
     /// A round of a gate is over; what it says so far, in a line.
@@ -50,7 +52,7 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Whether it is about load that is offered, of which there may be several at once.
+    /// Whether it is about load that is offered.
     #[must_use]
     pub fn is_of_load(&self) -> bool {
         matches!(

@@ -5,9 +5,10 @@
 //! the last. Every look spends its share of alpha and beta, so looking often costs nothing ([`crate::stats::Sequential`]).
 //! INVALID where nothing can be said of the target at all: it never passes, and never counts as a regression.
 //!
-//! A request that was not ok is infinitely slow. A round whose generator or machine was at fault is void and replaced
-//! whole; what the target does is data, however bad. [`Gate::next`] is a function of the rounds so far alone, so that
-//! simulated rounds, saved ones and real ones are judged alike.
+//! A request that was not ok is infinitely slow, and nothing passes while more of the candidate's are so than of the
+//! baseline's, by over half a point. A round whose generator or machine was at fault, or that drew too few requests, is void
+//! and replaced whole; what the target does is data, however bad. [`Gate::next`] is a function of the rounds so far alone, so
+//! that simulated rounds, saved ones and real ones are judged alike.
 
 mod advice;
 mod decision;

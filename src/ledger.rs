@@ -391,6 +391,22 @@ impl Distribution {
         Some(Bound { value, censored })
     }
 
+    /// The longest exchange; none where there are none. One that is censored may have been the longest, however short it was
+    /// when it was given up.
+    #[must_use]
+    pub fn max(&self) -> Option<Bound> {
+        let Self {
+            ok,
+            failed,
+            censored,
+        } = self;
+        let longest = [ok, failed, censored].map(Histogram::max).into_iter().max();
+        longest.flatten().map(|value| Bound {
+            value,
+            censored: !censored.is_empty(),
+        })
+    }
+
     /// The quantile where every exchange that is not ok counts as +∞; none where it is infinite, or nothing was
     /// recorded.
     #[must_use]
@@ -498,6 +514,18 @@ mod tests {
             .iter()
             .for_each(|&value| distribution.record(Outcome::Timeout, value));
         distribution
+    }
+
+    #[test]
+    fn the_longest_is_a_bound_as_soon_as_one_exchange_never_ended() {
+        assert_eq!(distribution(&[], &[]).max(), None);
+        let known = distribution(&[1, 12], &[]).max().unwrap();
+        assert_eq!((known.value, known.censored), (12, false));
+        // Given up after 10, it may have been longer than 12.
+        let given_up = distribution(&[1, 12], &[10]).max().unwrap();
+        assert_eq!((given_up.value, given_up.censored), (12, true));
+        let longest = distribution(&[], &[10]).max().unwrap();
+        assert_eq!((longest.value, longest.censored), (10, true));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::event::Event;
 use draw::Look;
 use log::Log;
 use model::Model;
+use screen::Place;
 
 /// Columns of a terminal that does not say how wide it is.
 const WIDTH: usize = 80;
@@ -57,6 +58,8 @@ struct Live {
     drawn: Option<(Size, Buffer)>,
     /// Lines that are to stand above the view and do not yet.
     above: Vec<String>,
+    /// What had been typed when it was drawn last.
+    typed: u64,
 }
 
 impl Progress {
@@ -75,6 +78,7 @@ impl Progress {
                 look: Look { color },
                 drawn: None,
                 above: Vec::new(),
+                typed: typed(),
             }))
         } else {
             View::Log(Box::default())
@@ -160,21 +164,34 @@ impl Live {
         if buffer.area.is_empty() {
             return self.clear();
         }
+        let place = self.place(size);
         let stands = |(drawn_on, drawn): &(Size, Buffer)| *drawn_on == size && *drawn == buffer;
-        if self.above.is_empty() && self.drawn.as_ref().is_some_and(stands) {
+        let stands = place == Place::Cursor && self.drawn.as_ref().is_some_and(stands);
+        if self.above.is_empty() && stands {
             return;
         }
         // Who has closed the terminal sees nothing, and the run goes on.
-        let _ = screen::drawn(&self.above, &buffer).and_then(|bytes| send(&bytes));
+        let _ = screen::drawn(place, &self.above, &buffer).and_then(|bytes| send(&bytes));
         self.above.clear();
         self.drawn = Some((size, buffer));
     }
 
     /// Leaves nothing of it but the lines that stay.
     fn clear(&mut self) {
+        let place = self.place(size());
         if self.drawn.take().is_some() || !self.above.is_empty() {
-            let _ = screen::cleared(&self.above).and_then(|bytes| send(&bytes));
+            let _ = screen::cleared(place, &self.above).and_then(|bytes| send(&bytes));
             self.above.clear();
+        }
+    }
+
+    /// Where the view stands on a terminal of `size`, which has moved what it remembers if it was resized.
+    fn place(&mut self, size: Size) -> Place {
+        let before = std::mem::replace(&mut self.typed, typed());
+        let is_there = |(drawn_on, _): &(Size, Buffer)| *drawn_on == size;
+        match self.drawn.as_ref().is_some_and(is_there) && before != self.typed {
+            true => Place::Remembered,
+            false => Place::Cursor,
         }
     }
 }
@@ -193,6 +210,11 @@ fn takes_bytes() -> bool {
         tv_nsec: 0,
     };
     poll(&mut files, Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
+/// How many bytes of lines that were typed at the terminal nobody has read. They are left for whoever comes next.
+fn typed() -> u64 {
+    rustix::io::ioctl_fionread(io::stderr()).unwrap_or(0)
 }
 
 /// All at once, so that a terminal never stands half drawn.

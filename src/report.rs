@@ -185,13 +185,14 @@ impl Subject<'_> {
             (Self::Run(record), Format::Percentiles) => hdr::percentiles(record),
             (Self::Run(record), Format::OpenMetrics) => openmetrics::run(record),
             (Self::Comparison(comparison), Format::Markdown) => markdown::compare(comparison),
-            (Self::Comparison(comparison), Format::Csv) => rows::rounds([comparison]),
+            (Self::Comparison(comparison), Format::Csv) => rows::rounds([comparison], &[]),
             (Self::Gate(record, _), Format::Markdown) => markdown::gate(record),
             (Self::Gate(record, leniency), Format::JUnit) => junit::gate(record, leniency),
             (Self::Gate(record, _), Format::Csv) => rows::rounds(
                 [Some(&record.first), record.confirmation.as_ref()]
                     .into_iter()
                     .flatten(),
+                &record.terms.metrics,
             ),
             (Self::Runs(side_by_side), Format::Markdown) => markdown::runs(side_by_side),
             (Self::Runs(side_by_side), Format::Csv) => rows::runs(side_by_side),

@@ -15,6 +15,13 @@ use sha2::{Digest as _, Sha256};
 /// What an executable of Linux begins with.
 const ELF: &[u8] = b"\x7fELF";
 
+/// Programs that do what a file says which they are given: one may be copied into what was built, and is the same then
+/// whatever the revision. A version may follow the name.
+const INTERPRETERS: [&str; 13] = [
+    "bash", "bun", "deno", "dotnet", "java", "lua", "node", "perl", "php", "pypy", "python",
+    "ruby", "sh",
+];
+
 /// The repository that a folder belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
@@ -269,14 +276,45 @@ impl Drop for Workshop {
     }
 }
 
-/// The SHA-256 of an executable, in hex; none of a file that is not one, such as a script: what that does is decided
-/// elsewhere.
+/// The SHA-256 of an executable that was built inside `root`, in hex. None of one that lies elsewhere, where a link may lead
+/// to: it is the same whatever was built. None of a script or an interpreter either: what those do is decided elsewhere.
+///
+/// # Errors
+/// When it is not there or cannot be read.
+pub fn digest_of_executable(root: &Path, path: &Path) -> Result<Option<String>, RevisionError> {
+    let file = path.canonicalize().map_err(failed("reading", path))?;
+    if !is_inside(root, &file) || [path, &file].into_iter().any(is_interpreter) {
+        return Ok(None);
+    }
+    let bytes = fs::read(&file).map_err(failed("reading", path))?;
+    Ok(bytes.starts_with(ELF).then(|| sha256(&bytes)))
+}
+
+/// The SHA-256 of a file inside `root`, in hex; none where `path` leads to no file there.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn digest(path: &Path) -> Result<Option<String>, RevisionError> {
-    let bytes = fs::read(path).map_err(failed("reading", path))?;
-    Ok(bytes.starts_with(ELF).then(|| sha256(&bytes)))
+pub fn digest_of_file(root: &Path, path: &Path) -> Result<Option<String>, RevisionError> {
+    let file = path.canonicalize();
+    let Some(file) = file
+        .ok()
+        .filter(|file| file.is_file() && is_inside(root, file))
+    else {
+        return Ok(None);
+    };
+    let bytes = fs::read(&file).map_err(failed("reading", path))?;
+    Ok(Some(sha256(&bytes)))
+}
+
+/// Whether `file`, which is canonical, lies in `root`.
+fn is_inside(root: &Path, file: &Path) -> bool {
+    root.canonicalize().is_ok_and(|root| file.starts_with(root))
+}
+
+fn is_interpreter(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    INTERPRETERS.contains(&name)
 }
 
 /// The SHA-256 of `bytes`, in hex.
@@ -465,13 +503,48 @@ mod tests {
     }
 
     #[test]
-    fn executables_have_digests_and_scripts_have_none() {
+    fn executables_that_were_built_here_have_digests_and_others_have_none() {
         let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("script");
-        fs::write(&script, "#!/bin/sh\n").unwrap();
-        assert_eq!(digest(&script).unwrap(), None);
-        let own = std::env::current_exe().unwrap();
-        assert_eq!(digest(&own).unwrap().unwrap().len(), 64);
-        assert!(digest(&folder.path().join("none")).is_err());
+        let root = folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let of = |name: &str| digest_of_executable(&root, &root.join(name));
+        fs::write(root.join("script"), "#!/bin/sh\n").unwrap();
+        assert_eq!(of("script").unwrap(), None);
+        for (name, is_known) in [
+            ("service", true),
+            ("node-exporter", true),
+            ("python3.12", false),
+            ("node", false),
+        ] {
+            fs::write(root.join(name), ELF).unwrap();
+            assert_eq!(of(name).unwrap().is_some(), is_known, "{name}");
+        }
+        assert_eq!(of("service").unwrap(), Some(sha256(ELF)));
+        fs::write(folder.path().join("elsewhere"), ELF).unwrap();
+        for (link, to, is_known) in [
+            ("out", "../elsewhere", false),
+            ("in", "service", true),
+            ("other-name", "python3.12", false),
+        ] {
+            std::os::unix::fs::symlink(to, root.join(link)).unwrap();
+            assert_eq!(of(link).unwrap().is_some(), is_known, "{link}");
+        }
+        assert!(of("none").is_err());
+    }
+
+    #[test]
+    fn files_have_digests_where_they_lie_inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("folder")).unwrap();
+        fs::write(root.join("app.py"), "app").unwrap();
+        fs::write(folder.path().join("elsewhere"), "other").unwrap();
+        std::os::unix::fs::symlink("../elsewhere", root.join("out")).unwrap();
+        let of = |name: &str| digest_of_file(&root, &root.join(name)).unwrap();
+        assert_eq!(of("app.py"), Some(sha256(b"app")));
+        assert_eq!(of("folder/../app.py"), Some(sha256(b"app")));
+        for name in ["", "folder", "none", "out", "../elsewhere", "/etc/hostname"] {
+            assert_eq!(of(name), None, "{name}");
+        }
     }
 }

@@ -345,14 +345,16 @@ impl RunRecord {
 
 impl PhaseRecord {
     /// The 95 % interval of a quantile of response time: of this machine, during this run. None of too few requests, of a ramp,
-    /// whose rate is another at every moment, and where requests that never ended reach the quantile.
+    /// whose rate is another at every moment, and where requests that never ended reach the quantile. Where they reach its
+    /// upper end, that is +∞.
     #[must_use]
     pub fn interval(&self, quantile: Quantile) -> Option<QuantileInterval> {
         let is_steady = matches!(
             self.model,
             LoadModel::Open { .. } | LoadModel::Closed { .. }
         );
-        let bound = self.tally.response().quantile(quantile)?;
+        let response = self.tally.response();
+        let bound = response.quantile(quantile)?;
         if bound.censored || !is_steady {
             return None;
         }
@@ -365,9 +367,12 @@ impl PhaseRecord {
             })
         };
         let windows: Option<Vec<Distribution>> = self.windows.iter().map(times).collect();
-        sampling::of_windows(&windows?, quantile, |times, rank| {
-            times.all().value_at_rank(rank)
-        })
+        sampling::of_windows(
+            &windows?,
+            quantile,
+            |times, rank| times.all().value_at_rank(rank),
+            response.censored.count(),
+        )
     }
 
     /// Whether flows started in it.

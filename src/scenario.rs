@@ -289,7 +289,19 @@ impl Scenario {
     /// counted: how many there are is known afterwards.
     #[must_use]
     pub fn requests_per_arrival(&self) -> f64 {
-        let weighted = |flow: &Flow| f64::from(flow.weight) * flow.least_requests() as f64;
+        self.per_arrival(|requests| requests)
+    }
+
+    /// The mean of the squares of what [`Self::requests_per_arrival`] is the mean of: how much the requests of many arrivals
+    /// vary with the flows that are drawn for them.
+    #[must_use]
+    pub fn squared_requests_per_arrival(&self) -> f64 {
+        self.per_arrival(|requests| requests * requests)
+    }
+
+    /// The mean over arrivals of something that is known by how many requests an arrival makes.
+    fn per_arrival(&self, of: impl Fn(f64) -> f64) -> f64 {
+        let weighted = |flow: &Flow| f64::from(flow.weight) * of(flow.least_requests() as f64);
         self.flows.iter().map(weighted).sum::<f64>() / self.total_weight as f64
     }
 
@@ -383,5 +395,23 @@ phases: [{ name: p, rate: 1/s, for: 1s }]
             .count();
         // Binomial(40,000, 0.75): a standard deviation of 87, so 450 is over five of them.
         assert!(drawn.abs_diff(30_000) < 450, "{drawn}");
+    }
+
+    #[test]
+    fn requests_per_arrival_are_weighted_means() {
+        let text = b"tailmark: 1
+flows:
+  one: { weight: 3, steps: [ { get: / } ] }
+  three: { steps: [ { name: a, get: / }, { name: b, get: / }, { name: c, get: / } ] }
+  any: { weight: 4, steps: [ { name: a, get: /, repeat: 1..3 }, { name: b, get: / } ] }
+phases: [{ name: p, rate: 1/s, for: 1s }]
+";
+        let scenario = Scenario::parse("m.yaml", text).unwrap();
+        // (3 · 1 + 1 · 3 + 4 · 1) / 8 and (3 · 1 + 1 · 9 + 4 · 1) / 8: of steps that repeat one is counted.
+        let [mean, squares] = [
+            scenario.requests_per_arrival(),
+            scenario.squared_requests_per_arrival(),
+        ];
+        assert!((mean - 1.25).abs() < 1e-12 && (squares - 2.0).abs() < 1e-12);
     }
 }

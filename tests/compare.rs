@@ -9,6 +9,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -234,6 +235,93 @@ fn urls_are_compared_without_a_scenario_one_after_the_other_or_at_once() {
     assert_eq!(once, 1);
     let (_, often) = turns(&tool, "duet");
     assert!(often > 20, "they took turns {often} times");
+}
+
+#[test]
+fn each_flow_is_walked_through_before_the_first_load_alone() {
+    let tool = Tool::with_preflight();
+    // So slow that lateness of a busy machine is none beside it.
+    let server = |first: u16| {
+        Scripted::start(move |number| {
+            std::thread::sleep(Duration::from_millis(100));
+            Reply::Status(if number == 0 { first } else { 200 })
+        })
+    };
+    let compare = |reference: &Scripted, other: &Scripted| {
+        let (reference, other) = (reference.url(), other.url());
+        let words = [
+            "compare",
+            &reference,
+            &other,
+            "--rounds",
+            "2",
+            "--warmup",
+            "0s",
+            "--measure",
+            "1s",
+            "-r",
+            "50",
+            "--json",
+        ];
+        tool.run(&words)
+    };
+    let (reference, other) = (server(200), server(500));
+    let ran = compare(&reference, &other);
+    let rounds = ran.json(0)["rounds"].as_array().unwrap().len();
+    for server in [&reference, &other] {
+        assert_eq!(server.asked().len(), 1 + 50 * rounds, "{}", ran.err);
+    }
+    let name = other.address.to_string().replace(':', "-");
+    let warning = format!("warning: {name}: preflight: ");
+    assert!(ran.err.contains(&warning), "{}", ran.err);
+    // Without a reference there is nothing to compare with.
+    let ran = compare(&server(500), &server(200));
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("error: preflight: "), "{}", ran.err);
+}
+
+#[test]
+fn rounds_of_another_program_are_not_added() {
+    let tool = Tool::new();
+    let scenario =
+        "flows: { f: { steps: [get: /1] } }\nphases: [{ name: steady, rate: 100/s, for: 1s }]\n";
+    tool.write("one.yaml", &format!("tailmark: 1\n{scenario}"));
+    tool.write(
+        "targets.yaml",
+        "tailmark: 1\ntargets:\n  oracle: { command: './built oracle --quiet --for 60s --port {port} --constant 100ms' }\n",
+    );
+    let built = tool.folder.path().join("built");
+    fs::copy(env!("CARGO_BIN_EXE_tailmark"), &built).unwrap();
+    let compare = |more: &[&str]| {
+        let words = "compare one.yaml oracle oracle --warmup 100ms --measure 300ms";
+        let words: Vec<&str> = words.split(' ').chain(more.iter().copied()).collect();
+        tool.run(&words)
+    };
+    let ran = compare(&["--rounds", "1"]);
+    // As a comparison of more rounds stands that was lost.
+    let saved = tool.latest().canonicalize().unwrap();
+    let file = saved.join("compare.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut comparison: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(comparison["rounds_planned"], 1, "{}", ran.err);
+    comparison["rounds_planned"] = 3.into();
+    let text = comparison.to_string();
+    fs::write(&file, &text).unwrap();
+    // Another program, which does the same.
+    let mut program = fs::OpenOptions::new().append(true).open(&built).unwrap();
+    program.write_all(b"\n").unwrap();
+    drop(program);
+    let ran = compare(&["--rounds", "3", "--resume", saved.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+    let error = "error: oracle is not what it was in the first round: its executable was ";
+    assert!(ran.err.contains(error), "{}", ran.err);
+    assert!(
+        ran.err.contains("begin anew without --resume")
+            && ran.err.contains("goes on with them by --resume"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing is added");
 }
 
 #[test]

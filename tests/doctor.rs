@@ -22,8 +22,8 @@ fn every_subject_is_looked_at_and_the_exit_code_is_that_of_the_worst() {
         let values = findings.iter().map(|finding| finding[key].as_str());
         values.flatten().collect()
     };
-    assert_eq!(of("subject").len(), 16);
-    assert_eq!(of("subject").iter().collect::<BTreeSet<_>>().len(), 16);
+    assert_eq!(of("subject").len(), 17);
+    assert_eq!(of("subject").iter().collect::<BTreeSet<_>>().len(), 17);
     let prevents = of("status").contains(&"prevents");
     assert_eq!(said["can_measure"], !prevents);
     assert_eq!(ran.code, Some(i32::from(prevents)), "{}", ran.err);

@@ -292,22 +292,55 @@ fn hostile_files_are_refused_in_little_memory() {
     }
 }
 
+/// The pages that have examples of scenario and target files.
+fn pages() -> Vec<String> {
+    let docs = fs::read_dir(folder("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let docs = docs.filter(|name| name.ends_with(".md"));
+    let mut pages: Vec<String> = docs.map(|name| format!("docs/{name}")).collect();
+    pages.sort_unstable();
+    let others = [
+        "README.md",
+        "scenarios/README.md",
+        "reference-services/README.md",
+    ];
+    pages.extend(others.map(str::to_owned));
+    pages
+}
+
+/// The blocks of YAML in a page that say that they are ours, and not a job of a CI system.
+fn examples(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder(page)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap());
+    let is_ours = |block: &&str| block.lines().any(|line| line.starts_with("tailmark:"));
+    blocks.filter(is_ours).map(str::to_owned).collect()
+}
+
 #[test]
-fn every_example_of_the_reference_is_a_scenario() {
-    let reference = fs::read_to_string(folder("scenarios/README.md")).unwrap();
-    let examples: Vec<_> = reference
-        .split("```yaml\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect();
-    assert!(examples.len() >= 4);
-    for example in examples {
-        assert_eq!(
-            outcome(Scenario::parse("README.md", example.as_bytes())),
-            "(no problem)",
-            "{example}"
-        );
+fn every_example_of_the_pages_is_valid() {
+    let mut seen = BTreeMap::new();
+    for page in pages() {
+        for example in examples(&page) {
+            let describes_targets = example.lines().any(|line| line.starts_with("targets:"));
+            let said = match describes_targets {
+                true => outcome(TargetsFile::parse(
+                    &page,
+                    Path::new("."),
+                    example.as_bytes(),
+                )),
+                false => outcome(Scenario::parse(&page, example.as_bytes())),
+            };
+            assert_eq!(said, "(no problem)", "{page}\n{example}");
+            let count: &mut [usize; 2] = seen.entry(page.clone()).or_default();
+            count[usize::from(describes_targets)] += 1;
+        }
     }
+    // So that no page drops out when its blocks are written otherwise: scenarios, targets.
+    let [scenarios, targets] = seen["README.md"];
+    assert!(scenarios >= 1 && targets >= 1, "{seen:?}");
+    assert!(seen["scenarios/README.md"][0] >= 4, "{seen:?}");
+    assert!(seen["docs/TARGETS.md"][1] >= 3, "{seen:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `tailmark gate` from outside, on the oracle: verdicts and exit codes, two revisions of a repository, going on after an
-//! interrupt, what a CI system is told, and what is refused before anything starts.
+//! interrupt, what a target in trouble comes to, what a CI system is told, and what is refused before anything starts.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod support;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use support::scripted::{Reply, Scripted};
 use support::{Ran, Tool};
 
 /// Longer than a few rounds can take on a machine that does much else.
@@ -39,6 +40,9 @@ const SHORT: [&str; 7] = [
     "--no-confirm",
 ];
 
+/// So long that lateness of a busy machine is none beside it.
+const ANSWER: Duration = Duration::from_millis(200);
+
 /// A repository whose target is the oracle: it is built by copying it, and answers after `answer` of each commit.
 fn repository(tool: &Tool, answers: &[&str]) {
     let root = tool.folder.path();
@@ -54,6 +58,7 @@ fn repository(tool: &Tool, answers: &[&str]) {
             "targets.yaml",
             &format!(
                 "tailmark: 1\ntargets:\n  oracle:\n    build: cp {program} built\n    \
+                 image: debian:bookworm-slim\n    \
                  command: ./built oracle --quiet --for 60s --port {{port}} --constant {answer}\n"
             ),
         );
@@ -220,6 +225,26 @@ fn a_slower_revision_fails_after_an_interrupt_and_tells_the_ci_system() {
         err.contains("error: --resume: what was begun differs in its rate"),
         "{err}"
     );
+
+    // The rounds are of what was built for them, and of nothing that came later.
+    let more = ["commit", "--quiet", "--no-gpg-sign", "--allow-empty", "-m"];
+    git(tool.folder.path(), &[&more[..], &["more"]].concat());
+    let again = [&words[..], &["--resume", folder]].concat();
+    let Ran { code, err, .. } = self::gate(&tool, &again).output().unwrap().into();
+    assert_eq!(code, Some(2), "{err}");
+    let revision = builds["candidate"]["revision"].as_str().unwrap();
+    for words in [
+        format!(
+            "error: --resume: the candidate was built from revision {}, and is now",
+            &revision[..12]
+        ),
+        format!(
+            "hint: check {} out again, or leave out --resume",
+            &revision[..12]
+        ),
+    ] {
+        assert!(err.contains(&words), "{words}: {err}");
+    }
 }
 
 fn read(path: &Path) -> Value {
@@ -230,15 +255,173 @@ fn read(path: &Path) -> Value {
 fn the_same_binary_passes_at_once() {
     let tool = Tool::new();
     repository(&tool, &["2ms", "2ms"]);
+    let outputs = tool.folder.path().join("outputs");
     let ran: Ran = gate(&tool, &["--baseline-ref", "v0"])
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_OUTPUT", &outputs)
+        .env_remove("GITHUB_STEP_SUMMARY")
         .output()
         .unwrap()
         .into();
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.out, ran.err);
+    // Another step of the job works in another folder.
+    let outputs = fs::read_to_string(&outputs).unwrap();
+    let mut outputs = outputs.lines();
+    let place = outputs.find_map(|line| line.strip_prefix("results-path="));
+    let place = Path::new(place.unwrap());
+    assert!(
+        place.is_absolute() && place.join("gate.json").is_file(),
+        "{place:?}"
+    );
     let verdict = ran.out.lines().rfind(|line| line.starts_with("PASS"));
     assert!(verdict.unwrap().contains("same binary"), "{}", ran.out);
     let digests = ran.out.lines().filter(|line| line.contains(" · sha256 "));
     assert_eq!(digests.count(), 2, "{}", ran.out);
+}
+
+/// A server that has `status` for every request.
+fn server(status: u16) -> Scripted {
+    Scripted::start(move |_| {
+        std::thread::sleep(ANSWER);
+        Reply::Status(status)
+    })
+}
+
+/// A server that refuses to begin once the folder of a result has `name` in it.
+fn server_until(tool: &Tool, name: &'static str) -> Scripted {
+    let results = tool.results();
+    let is_there = move || {
+        let mut saved = fs::read_dir(&results).into_iter().flatten().flatten();
+        saved.any(|result| result.path().join(name).exists())
+    };
+    Scripted::by_request(move |_, request| {
+        if request.starts_with("GET /begin ") {
+            return Reply::Status(if is_there() { 500 } else { 200 });
+        }
+        std::thread::sleep(ANSWER);
+        Reply::Status(200)
+    })
+}
+
+/// A gate of two servers, by few short rounds.
+fn of_servers(tool: &Tool, flags: &[&str], baseline: &Scripted, candidate: &Scripted) -> Ran {
+    let (baseline, candidate) = (baseline.url(), candidate.url());
+    let words = [
+        "--baseline",
+        &baseline,
+        "--candidate",
+        &candidate,
+        "--max-rounds",
+        "10",
+    ];
+    let words = [&words[..], &SHORT, flags].concat();
+    gate(tool, &words).output().unwrap().into()
+}
+
+/// A scenario that begins with a call of its own.
+fn beginning() -> String {
+    format!("{SCENARIO}setup:\n  - {{ name: begin, get: /begin }}\n")
+}
+
+#[test]
+fn what_a_candidate_answers_is_data_from_the_preflight_on() {
+    let tool = Tool::with_preflight();
+    tool.write("crud.yaml", SCENARIO);
+    let (good, bad) = (server(200), server(500));
+    let ran = of_servers(&tool, &[], &good, &bad);
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.out, ran.err);
+    assert!(
+        ran.out.lines().any(|line| line.starts_with("FAIL ")),
+        "{}",
+        ran.out
+    );
+    let name = bad.address.to_string().replace(':', "-");
+    let warning = format!("warning: {name}: preflight: only/answer: status error: 500");
+    assert!(ran.err.contains(&warning), "{}", ran.err);
+    assert_eq!(ran.err.matches("preflight: ").count(), 1, "{}", ran.err);
+    assert!(
+        ran.err.contains("its requests count as they come"),
+        "{}",
+        ran.err
+    );
+    // A reference that does not work is another matter: nothing can be held against it.
+    let ran = of_servers(&tool, &[], &bad, &good);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+    let error = "error: preflight: only/answer: status error: 500";
+    assert!(ran.err.contains(error), "{}", ran.err);
+    assert!(!ran.err.contains("--resume"), "{}", ran.err);
+}
+
+#[test]
+fn what_ends_a_gate_says_how_to_go_on_with_its_rounds() {
+    let tool = Tool::new();
+    tool.write("crud.yaml", &beginning());
+    let (good, bad) = (server(200), server_until(&tool, "gate.json"));
+    let ran = of_servers(&tool, &[], &good, &bad);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+    assert!(ran.err.contains("error: setup: begin: "), "{}", ran.err);
+    let saved = tool.saved();
+    let [name] = &saved[..] else {
+        panic!("{saved:?}");
+    };
+    let hint = format!("goes on with them by --resume results/local/{name}\n");
+    assert!(ran.err.ends_with(&hint), "{}", ran.err);
+    let gate = read(&tool.results().join(name).join("gate.json"));
+    assert_eq!(gate["first"]["rounds"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn gates_of_one_with_itself_are_told_of_though_a_later_one_fails() {
+    let tool = Tool::new();
+    tool.write("crud.yaml", &beginning());
+    let (one, other) = (server_until(&tool, "gate-02"), server(200));
+    let ran = of_servers(&tool, &["--aa", "2"], &one, &other);
+    assert_eq!(ran.code, Some(2), "{}\n{}", ran.out, ran.err);
+    assert!(ran.err.contains("error: setup: begin: "), "{}", ran.err);
+    assert!(!ran.err.contains("--resume"), "{}", ran.err);
+    let name = one.address.to_string().replace(':', "-");
+    let title = format!("{name} against itself, p50");
+    assert!(ran.out.contains(&title), "{}", ran.out);
+    assert!(ran.out.contains(" of 1 ("), "{}", ran.out);
+    // It is the baseline that is held against itself.
+    assert_eq!(other.asked(), Vec::<String>::new());
+    let note = format!("{} is not measured", other.url());
+    assert!(ran.err.contains(&note), "{}", ran.err);
+}
+
+/// The last step of the action, with `args` of its user's, and a tailmark that says what it was given.
+fn action(args: &str) -> Ran {
+    let (_, script) = include_str!("../action.yml")
+        .rsplit_once("run: |\n")
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // As GitHub runs a step in bash.
+    let step = Command::new("bash")
+        .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
+        .env("BASH_FUNC_tailmark%%", "() { printf '[%s]' \"$@\"; }")
+        .env("RUNNER_TEMP", folder.path())
+        .env("SCENARIO", "shop.yaml")
+        .env("BASELINE_REF", "v0")
+        .env("TARGET", "")
+        .env("ARGS", args)
+        .output();
+    step.unwrap().into()
+}
+
+#[test]
+fn the_action_hands_on_every_word_or_fails() {
+    let given = "[gate][shop.yaml][--baseline-ref][v0]";
+    for (args, words) in [
+        ("", ""),
+        ("--metric p99  --seed 7", "[--metric][p99][--seed][7]"),
+        ("--phase 'the rush'\n--json", "[--phase][the rush][--json]"),
+    ] {
+        let Ran { code, out, err } = action(args);
+        assert_eq!((code, out), (Some(0), format!("{given}{words}")), "{err}");
+    }
+    let Ran { code, out, err } = action("--metric p99 --phase 'rush");
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("::error title=tailmark gate::args "), "{err}");
 }
 
 #[test]
@@ -323,7 +506,7 @@ fn what_cannot_be_gated_is_refused_before_anything_starts() {
             "--max-time",
             "1m",
         ],
-        "1 rounds of 33 s fit into 60 s: the first verdict comes after 10",
+        "1 rounds of 38.4 s fit into 60 s: the first verdict comes after 10",
         "a longer --max-time, or a shorter --measure or --warmup",
     );
     let set = Ran::from(

@@ -249,6 +249,43 @@ fn a_view_follows_the_terminal_as_it_is_resized() {
 }
 
 #[test]
+fn keys_that_are_pressed_leave_nothing_of_the_view_behind() {
+    let oracle = Oracle::start(&["--constant", "1ms", "--errors", "10%"]);
+    let line = format!(
+        "for k in $(seq 20); do echo earlier $k; done\n\
+         tailmark run {} -r 500 -d 300s --no-preflight --no-save",
+        oracle.url
+    );
+    let Some(terminal) = Terminal::open(80, &line) else {
+        return;
+    };
+    // Where all of it is, and the time that is left.
+    let left = |screen: &str| {
+        let first = screen.lines().find(|line| line.contains(" left"));
+        first.map(str::to_owned)
+    };
+    let mut before = left(&terminal.wait("the whole view", is_whole));
+    for keys in [&["Enter"][..], &["x", "Enter", "Enter"], &["Enter", "y"]] {
+        keys.iter().for_each(|key| terminal.press(key));
+        let mut screen = String::new();
+        // The first may have been drawn before the keys came.
+        for _ in 0..2 {
+            screen = terminal.wait("a whole view of later", |screen| {
+                is_whole(screen) && left(screen) != before
+            });
+            before = left(&screen);
+        }
+        assert!(screen.contains("earlier 20\n  main"), "{keys:?}: {screen}");
+    }
+    terminal.press("C-c");
+    let all = terminal.end(130);
+    assert!(
+        (1..=20).all(|k| count(&all, &format!("earlier {k}\n")) == 1),
+        "{all}"
+    );
+}
+
+#[test]
 fn results_begin_where_the_view_was() {
     let oracle = Oracle::start(&[]);
     let line = format!("tailmark run {} -r 200 -d 1s --no-preflight", oracle.url);

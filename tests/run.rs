@@ -482,3 +482,23 @@ fn what_a_limit_leaves_under_way_stays_in_the_record() {
     assert_eq!(record["phases"].as_array().unwrap().len(), 1);
     assert_eq!(record["total"]["offered_rate"], 100.0);
 }
+
+#[test]
+fn what_a_file_held_outlives_a_refusal() {
+    let tool = Tool::new();
+    tool.write("report.html", "of before");
+    let refused = tool.run(&[
+        "run",
+        "missing.yaml",
+        "-o",
+        "report.html",
+        "-o",
+        "new.json",
+        "--no-save",
+    ]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    let place = tool.folder.path();
+    let kept = std::fs::read_to_string(place.join("report.html")).unwrap();
+    assert_eq!(kept, "of before");
+    assert!(!place.join("new.json").exists());
+}

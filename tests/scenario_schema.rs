@@ -222,7 +222,7 @@ fn scenarios(file: &str) -> Vec<(String, String)> {
     cases.map(|(name, body)| (name, completed(&body))).collect()
 }
 
-/// Every scenario that is shipped, printed in the reference, or a valid case of a test.
+/// Every scenario that is shipped, printed in the reference or the README, or a valid case of a test.
 fn valid_scenarios() -> Vec<(String, String)> {
     let shipped = fs::read_dir(folder("scenarios")).unwrap();
     let mut all: Vec<(String, String)> = shipped
@@ -236,14 +236,19 @@ fn valid_scenarios() -> Vec<(String, String)> {
         })
         .collect();
     assert!(all.len() >= 2);
-    let reference = fs::read_to_string(folder("scenarios/README.md")).unwrap();
-    let examples = reference.split("```yaml\n").skip(1);
-    all.extend(examples.map(|rest| {
-        (
-            "README.md".to_owned(),
-            rest.split("```").next().unwrap().to_owned(),
-        )
-    }));
+    for page in ["scenarios/README.md", "README.md"] {
+        let text = fs::read_to_string(folder(page)).unwrap();
+        let examples = text.split("```yaml\n").skip(1);
+        let examples = examples.map(|rest| rest.split("```").next().unwrap());
+        let is_scenario = |example: &&str| example.lines().any(|line| line.starts_with("flows:"));
+        let before = all.len();
+        all.extend(
+            examples
+                .filter(is_scenario)
+                .map(|example| (page.to_owned(), example.to_owned())),
+        );
+        assert!(all.len() > before, "{page} has no example");
+    }
     all.extend(scenarios("requests.txt"));
     all.extend(
         scenarios("scenarios.txt")

@@ -28,6 +28,9 @@ const STEP_WITHIN: Duration = Duration::from_secs(5);
 const REMOVAL_TRIES: u32 = 20;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 
+/// A child has its mark once it has executed its program, which one may be about to whose owner has just been killed.
+const MARKED_WITHIN: Duration = Duration::from_millis(50);
+
 /// An estate is made within a millisecond. One that is without labels for so long will have none.
 const UNFINISHED_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -132,6 +135,10 @@ fn end_all(estate: &Path, run: &str) -> io::Result<usize> {
     let mut ended = 0;
     for noted in noted.iter().rev() {
         ended += usize::from(noted.end(run)?);
+    }
+    std::thread::sleep(MARKED_WITHIN);
+    for late in unnoted(&noted, run) {
+        ended += usize::from(late.end(run)?);
     }
     Ok(ended)
 }

@@ -21,6 +21,7 @@ use clap::{
 use super::access::AccessArgs;
 use super::runtime::RuntimeArgs;
 use crate::placement::{Pin, PinError};
+use crate::report::Format;
 use crate::scenario::Phase;
 use crate::session::Durability;
 use crate::units::{Quantile, Rate, UnitError, parse_duration};
@@ -75,8 +76,10 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Measure one target
+    #[command(long_about = RUN)]
     Run(Box<RunArgs>),
     /// Measure several targets by the same scenario, in rounds of random order
+    #[command(long_about = rounds::COMPARE)]
     Compare(Box<CompareArgs>),
     /// Hold a candidate against a baseline, and fail where its tail is worse
     #[command(long_about = rounds::GATE)]
@@ -88,6 +91,7 @@ pub(super) enum Command {
     #[command(long_about = look::LIST)]
     List(ListArgs),
     /// Write a scenario, targets or a CI job to begin with
+    #[command(long_about = write::INIT)]
     Init(InitArgs),
     /// Find what is wrong with scenario and target files
     Check(CheckArgs),
@@ -164,7 +168,7 @@ pub(super) struct Placing {
 /// Where results go.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Saving {
-    /// Write the result to FILE too; its ending says the format (.json .md .html .xml .csv; of a run .hlog .hgrm .prom too); may be given again
+    /// Write the result to FILE too; its ending says the format; may be given again
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Vec<PathBuf>,
     /// The results folder
@@ -240,11 +244,20 @@ pub(super) enum EngineWord {
     Hyper,
 }
 
+/// What `--help` says of it.
+const RUN: &str = "Measures one target once: response times from the moment each request was due, the memory and CPU of the target, and \
+                  whether the measurement may be believed.\n\n\
+                  Exits 0 where every threshold holds, and without thresholds also where the run is not valid; 1 where a threshold \
+                  does not hold; 2 where it could not be done, for a file, a flag, the target or its stores; 4 where no request was \
+                  ok, a `unique` feeder ran out of rows, or there are thresholds and the run is not valid; 130 where it was \
+                  interrupted. With --debug: 0 where the exchange was ok, else 4.";
+
 /// `run`.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "tailmark run http://127.0.0.1:8080/items/1 -r 1000 -d 30s\n\
-                  tailmark run scenarios/crud.yaml --target axum"
+                  tailmark run scenarios/crud.yaml --target axum",
+    mut_arg("output", |arg| arg.help(output(Format::OF_RUN, "")))
 )]
 pub(super) struct RunArgs {
     /// A scenario file, or a URL to which one request is sent again and again
@@ -343,6 +356,18 @@ pub(super) struct NoArgs {
     hint: Option<&'static str>,
 }
 
+/// What `-o` says of itself where a result can be had in `formats`; `but` says where in fewer.
+fn output(formats: &[Format], but: &str) -> String {
+    let endings: Vec<String> = formats
+        .iter()
+        .map(|format| format!(".{}", format.ending()))
+        .collect();
+    format!(
+        "Write the result to FILE too; its ending says the format ({}{but}); may be given again",
+        endings.join(" ")
+    )
+}
+
 /// The command line as a description of itself.
 pub(super) fn command() -> clap::Command {
     Args::command()
@@ -413,11 +438,33 @@ mod tests {
 
     #[test]
     fn help_says_how_commands_exit() {
-        for name in ["gate", "doctor", "verify"] {
+        for name in ["run", "compare", "gate", "startup", "doctor", "verify"] {
             let mut command = Args::command();
             let command = command.find_subcommand_mut(name).unwrap();
             let help = command.render_long_help().to_string();
             assert!(help.contains("Exits "), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn help_says_what_can_be_written() {
+        for (name, formats) in [
+            ("run", Format::OF_RUN),
+            ("compare", Format::OF_COMPARISON),
+            ("gate", Format::OF_GATE),
+            ("startup", Format::OF_OTHERS),
+            ("report", Format::OF_RUN),
+        ] {
+            let command = Args::command();
+            let command = command.find_subcommand(name).unwrap();
+            let mut flags = command.get_arguments();
+            let flag = flags.find(|flag| flag.get_id() == "output").unwrap();
+            let said = flag.get_help().unwrap().to_string();
+            for format in Format::OF_RUN {
+                let ending = format!(".{}", format.ending());
+                let is_said = said.contains(&ending);
+                assert_eq!(is_said, formats.contains(format), "{name}: {said}");
+            }
         }
     }
 

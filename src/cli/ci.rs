@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use super::Outcome;
 use super::failure::Failure;
 use crate::gate::{GateRecord, Verdict};
 use crate::report;
@@ -31,14 +32,19 @@ impl Ci {
         }
     }
 
-    /// Tells it of a gate whose results are kept in `saved`.
+    /// Tells it of a gate that ends as `outcome` says, and whose results are kept in `saved`.
     #[expect(
         clippy::print_stderr,
         reason = "the command line alone writes to the terminal, and GitHub reads annotations there too"
     )]
-    pub(super) fn tell(&self, record: &GateRecord, saved: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn tell(
+        &self,
+        record: &GateRecord,
+        outcome: Outcome,
+        saved: Option<&str>,
+    ) -> Result<(), Failure> {
         if self.annotate {
-            eprintln!("{}", annotation(record));
+            eprintln!("{}", annotation(record, outcome));
         }
         if let Some(path) = &self.summary {
             append(path, &report::markdown::gate(record))?;
@@ -50,13 +56,13 @@ impl Ci {
     }
 }
 
-/// The verdict as a workflow command, which GitHub shows beside the change.
-fn annotation(record: &GateRecord) -> String {
+/// The verdict as a workflow command, which GitHub shows beside the change: an error where the exit code makes one of it.
+fn annotation(record: &GateRecord, outcome: Outcome) -> String {
     let verdict = record.decision().map(|decision| decision.verdict);
-    let kind = match verdict {
-        Some(Verdict::Pass) => "notice",
-        Some(Verdict::Inconclusive) | None => "warning",
-        Some(Verdict::Fail | Verdict::Invalid) => "error",
+    let kind = match (verdict, outcome) {
+        (Some(Verdict::Pass), _) => "notice",
+        (None, _) | (_, Outcome::Done) => "warning",
+        _ => "error",
     };
     format!(
         "::{kind} title={}::{}",
@@ -110,6 +116,52 @@ fn append(path: &PathBuf, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::fixtures::arm_run;
+    use crate::exchange::Outcome as Ended;
+    use crate::gate::Attempt;
+    use crate::gate::fixtures::{gate, terms};
+    use crate::run_record::fixtures::{Answer, MS, ok, spread};
+
+    /// A gate whose candidate is slower in some attempts, and whose baseline fails where `broken`.
+    fn record(at_most: usize, broken: bool, slower: impl Fn(Attempt) -> bool) -> GateRecord {
+        gate(&terms(&["p99"], 10), at_most, |attempt, arm, round| {
+            let more = u64::from(arm == 1 && slower(attempt));
+            let base = MS + more * MS + spread((round * 7 + arm) as u64, MS / 50);
+            arm_run(arm, |asked| {
+                let answer = ok(base + spread(asked.arrival, MS / 10));
+                match broken && arm == 0 {
+                    true => Answer {
+                        outcome: Ended::StatusError,
+                        status: Some(500),
+                        ..answer
+                    },
+                    false => answer,
+                }
+            })
+        })
+    }
+
+    #[test]
+    fn an_annotation_is_an_error_where_the_exit_code_is_one() {
+        let passed = record(100, false, |_| false);
+        let failed = record(100, false, |_| true);
+        let open = record(100, false, |attempt| attempt == Attempt::First);
+        let invalid = record(100, true, |_| false);
+        let begun = record(2, false, |_| false);
+        for (record, verdict, outcome, kind) in [
+            (&passed, "PASS", Outcome::Done, "notice"),
+            (&failed, "FAIL", Outcome::Wrong, "error"),
+            (&open, "INCONCLUSIVE", Outcome::Done, "warning"),
+            (&open, "INCONCLUSIVE", Outcome::Inconclusive, "error"),
+            (&invalid, "INVALID", Outcome::Invalid, "error"),
+            (&invalid, "INVALID", Outcome::Done, "warning"),
+            (&begun, "INTERRUPTED", Outcome::Interrupted, "warning"),
+        ] {
+            let said = annotation(record, outcome);
+            let expected = format!("::{kind} title=tailmark gate crud::{verdict}: ");
+            assert!(said.starts_with(&expected), "{said}");
+        }
+    }
 
     #[test]
     fn what_github_would_take_for_its_own_is_escaped() {

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::keep::Keep;
 use super::report::{Outputs, print};
 use super::revisions::{Built, Order, Site};
-use super::rounds::{self, Arms};
+use super::rounds::{self, Arms, MEASURE};
 use super::run::{TIMEOUT, URL_RATE};
 use super::stage::on_stage;
 use crate::archive::{self, Saved};
@@ -19,8 +19,9 @@ use crate::scenario::{Arrivals, Connections, LoadModel, Scenario, UrlRun};
 use crate::session::rounds::{Request, Rounds, compare as measure};
 use crate::session::shutdown::Shutdown;
 use crate::session::{Stage, Watcher};
+use crate::stats::fewest_per_round;
 use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
-use crate::units::Rate;
+use crate::units::{Quantile, Rate, format_duration};
 
 pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> {
     let outputs = Outputs::open(&args.of_rounds.saving.output, Format::OF_COMPARISON)?;
@@ -34,12 +35,13 @@ pub(super) async fn compare(args: Box<CompareArgs>) -> Result<Outcome, Failure> 
         args.of_rounds.resume.as_deref(),
     )?;
     let came = run(&request, &args, before, &keep).await;
+    let came = came.map_err(|failure| rounds::to_go_on(failure, &keep, archive::COMPARE_FILE));
     let (keep, comparison) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
     let subject = Subject::Comparison(&comparison);
-    outputs.write(subject)?;
     let common = &args.of_rounds.common;
     print(subject, common, common.options(saved.as_deref()))?;
+    outputs.write(subject)?;
     args.of_rounds.exporting.send(subject, &keep).await;
     Ok(outcome(&comparison))
 }
@@ -69,10 +71,12 @@ async fn run(
 fn outcome(comparison: &Comparison) -> Outcome {
     if comparison.interrupted {
         Outcome::Interrupted
-    } else if comparison.has_ok() {
-        Outcome::Done
-    } else {
+    } else if !comparison.has_ok() {
         Outcome::NothingMeasured
+    } else if comparison.is_invalid() {
+        Outcome::Invalid
+    } else {
+        Outcome::Done
     }
 }
 
@@ -93,6 +97,17 @@ fn request(
             order_seed,
         },
     )?;
+    if args.of_rounds.measure.is_none() {
+        request.lengthen(fewest_per_round(Quantile::P99))?;
+        if request.measure > MEASURE {
+            let words = format!(
+                "note: each launch is measured for {}, as long as a p99 takes at {} (--measure says otherwise)",
+                format_duration(request.measure),
+                request.plan()?.rate
+            );
+            args.of_rounds.common.say(&words);
+        }
+    }
     if let Some(most) = args.max_time {
         // Fixed before the start: a comparison that ended when it looked good would be none.
         let fit = (most.as_secs_f64() / request.round_time().as_secs_f64()) as usize;
@@ -219,7 +234,7 @@ fn request_of(args: &CompareArgs, arms: &[TargetSpec]) -> Result<Scenario, Failu
             rate: rounds.rate.unwrap_or(rate),
             arrivals: Arrivals::Constant,
         },
-        duration: rounds.measure,
+        duration: rounds.measure.unwrap_or(MEASURE),
         warmup: None,
         timeout: TIMEOUT,
         connections: Connections::default(),

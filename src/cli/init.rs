@@ -280,8 +280,12 @@ mod tests {
             let document = document.map_err(|problems| problems.to_string()).unwrap();
             let mut found = Vec::new();
             texts(document.root(), &mut found);
-            let lines = found.into_iter().flat_map(str::lines);
+            let lines: Vec<&str> = found.into_iter().flat_map(str::lines).collect();
+            // No registry has it, and the repository has other programs too.
+            let install = "cargo install --locked --git https://example.com/tailmark tailmark";
+            assert!(lines.contains(&install), "{lines:?}");
             let commands: Vec<Command> = lines
+                .into_iter()
                 .filter(|line| line.starts_with("tailmark "))
                 .map(|line| {
                     let words = shell_words::split(line).unwrap();

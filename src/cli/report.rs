@@ -1,7 +1,7 @@
 //! `tailmark report`, what a measurement prints when it is over, and the files that `-o` names.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Outcome;
@@ -23,12 +23,12 @@ pub(super) fn report(args: &ReportArgs) -> Result<Outcome, Failure> {
     };
     let subject = read.subject();
     let outputs = Outputs::open(&args.output, subject.formats())?;
-    outputs.write(subject)?;
     print(
         subject,
         &args.common,
         args.shown.options(&args.common, None),
     )?;
+    outputs.write(subject)?;
     Ok(Outcome::Done)
 }
 
@@ -144,9 +144,17 @@ fn readable<T, E: std::error::Error>(path: &Path, read: Result<T, E>) -> Result<
 }
 
 /// Files that a result is written to as well; opened before anything is measured, so that no measurement is made
-/// whose result cannot be kept.
+/// whose result cannot be kept. What they held stays until there is a result, and a new one goes where there is none.
 pub(super) struct Outputs {
-    files: Vec<(Format, PathBuf, File)>,
+    files: Vec<Output>,
+}
+
+struct Output {
+    format: Format,
+    path: PathBuf,
+    file: File,
+    /// Whether it was made here, and has nothing in it.
+    is_new: bool,
 }
 
 impl Outputs {
@@ -167,9 +175,8 @@ impl Outputs {
                 let hint = format!("write -o {}", names.collect::<Vec<_>>().join(", "));
                 return Err(Failure::said(&message, Some(hint)));
             };
-            let file = File::create(path)
-                .map_err(|error| Failure::new(&format!("opening {}", path.display()), &error))?;
-            Ok((format, path.clone(), file))
+            Output::open(format, path)
+                .map_err(|error| Failure::new(&format!("opening {}", path.display()), &error))
         };
         let files = paths.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { files })
@@ -177,13 +184,50 @@ impl Outputs {
 
     /// Writes each file; `subject` is of the kind whose formats the files were opened for.
     pub(super) fn write(self, subject: Subject<'_>) -> Result<(), Failure> {
-        for (format, path, mut file) in self.files {
+        for mut output in self.files {
             let text = subject
-                .file(format)
+                .file(output.format)
                 .expect("files are opened for formats that there are");
-            file.write_all(text.as_bytes())
-                .map_err(|error| Failure::new(&format!("writing {}", path.display()), &error))?;
+            output.write(&text).map_err(|error| {
+                Failure::new(&format!("writing {}", output.path.display()), &error)
+            })?;
         }
         Ok(())
+    }
+}
+
+impl Output {
+    fn open(format: Format, path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let (file, is_new) = match options.write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (OpenOptions::new().write(true).open(path)?, false)
+            }
+            made => (made?, true),
+        };
+        Ok(Self {
+            format,
+            path: path.to_owned(),
+            file,
+            is_new,
+        })
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.is_new = false;
+        // A pipe has no length.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(text.as_bytes())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.is_new {
+            // It holds nothing; should it stay, it does no harm.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

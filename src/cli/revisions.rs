@@ -9,13 +9,13 @@ use crate::gate::Build;
 use crate::revisions::{self, Commits, Repository, RevisionError, Workshop};
 use crate::session;
 use crate::session::shutdown::Shutdown;
-use crate::target_spec::{TargetKind, TargetSpec, TargetsFile};
+use crate::target_spec::{CommandLine, TargetKind, TargetSpec, TargetsFile};
 
 /// Where cargo builds, if somebody says so: in one place for all revisions then.
 const SHARED: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
 
 /// The letters of a commit's name that are printed.
-const SHORT: usize = 12;
+pub(super) const SHORT: usize = 12;
 
 /// A targets file in a repository.
 pub(super) struct Site<'a> {
@@ -121,8 +121,10 @@ impl<'a> Site<'a> {
                 .map_err(session::SessionError::from)??;
             let aside = workshop.set_aside(place)?;
             let mut arm = order.target_in(&aside.join(&self.within))?;
-            builds.push(build_of(&arm, &order.commit)?);
+            builds.push(build_of(&arm, &aside, &order.commit)?);
             arm.name.clone_from(&order.name);
+            // What was built here is measured, and no image of some other day.
+            arm.image = None;
             arms.push(arm);
         }
         Ok(Built {
@@ -146,41 +148,58 @@ impl Order<'_> {
     }
 }
 
-/// What `arm` is made of. A program that is looked for on the PATH was not built here: it has no digest.
-fn build_of(arm: &TargetSpec, commit: &str) -> Result<Build, Failure> {
-    let digest = |program: &str| match program.contains('/') && !program.starts_with('/') {
-        true => revisions::digest(&arm.folder.join(program)),
-        false => Ok(None),
+/// What `arm` is made of, which was built in the checkout at `root`. A program that is looked for on the PATH was not built
+/// there: it has no digest.
+fn build_of(arm: &TargetSpec, root: &Path, commit: &str) -> Result<Build, Failure> {
+    let TargetKind::Command(command) = &arm.kind else {
+        let message = format!(
+            "{} is no command: its revisions cannot be built apart",
+            arm.name
+        );
+        let hint = "name two images or URLs instead".into();
+        return Err(Failure::said(&message, Some(hint)));
     };
-    let command = match &arm.kind {
-        TargetKind::Command(command) => command.words().to_vec(),
-        TargetKind::Image(_) | TargetKind::Url(_) => {
-            let message = format!(
-                "{} is no command: its revisions cannot be built apart",
-                arm.name
-            );
-            let hint = "name two images or URLs instead".into();
-            return Err(Failure::said(&message, Some(hint)));
-        }
+    let program = command.program();
+    let digest = match program.contains('/') {
+        true => revisions::digest_of_executable(root, &arm.folder.join(program))?,
+        false => None,
     };
-    let seed = arm.seed.as_ref().map(|seed| digest(seed.program()));
     Ok(Build {
         revision: Some(commit.to_owned()),
-        digest: digest(&command[0])?,
-        command,
-        environment_digest: Some(given(arm, seed.transpose()?.flatten())),
+        digest,
+        command: command.words().to_vec(),
+        environment_digest: Some(given(arm, command, root)?),
     })
 }
 
-/// The SHA-256 of what `arm` is given: its variables, and the digest of what fills its database.
-fn given(arm: &TargetSpec, seed: Option<String>) -> String {
+/// The SHA-256 of what `arm` is given: its variables and stores, what fills its database, what runs beside it, and every file
+/// of the checkout at `root` that a word of these or of its own `command` names.
+fn given(arm: &TargetSpec, command: &CommandLine, root: &Path) -> Result<String, RevisionError> {
+    let mut parts = vec![format!("{:?}", arm.stores)];
+    let mut add = |word: &str| -> Result<(), RevisionError> {
+        parts.push(word.to_owned());
+        // `--config=app.yaml` names one too.
+        let value = word.split_once('=').map(|(_, value)| value);
+        for path in [Some(word), value].into_iter().flatten() {
+            parts.extend(revisions::digest_of_file(root, &arm.folder.join(path))?);
+        }
+        Ok(())
+    };
     let mut variables = arm.env.clone();
     variables.sort();
-    let variables = variables
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"));
-    let parts: Vec<String> = variables.chain(seed).collect();
-    revisions::sha256(parts.join("\0").as_bytes())
+    for (name, value) in variables {
+        add(&format!("{name}={value}"))?;
+    }
+    let seed = arm.seed.iter().map(|seed| ("seed", seed));
+    let beside = arm.beside.iter();
+    let beside = beside.map(|other| (other.variable.as_str(), &other.command));
+    for (role, command) in [("command", command)].into_iter().chain(seed).chain(beside) {
+        add(&format!("{role}:"))?;
+        for word in command.words() {
+            add(word)?;
+        }
+    }
+    Ok(revisions::sha256(parts.join("\0").as_bytes()))
 }
 
 /// The target called `name` in `file`, or its only one.
@@ -233,4 +252,85 @@ fn write(path: &Path, text: &[u8]) -> Result<(), Failure> {
         std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     }
     std::fs::write(path, text).map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const ELF: &str = "\x7fELF of the service";
+
+    /// What a target is made of that `says` so in a checkout with these `files`. `python` is a link out of it.
+    fn build(says: &str, files: &[(&str, &str)]) -> Build {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(folder.path().join("python3"), ELF).unwrap();
+        symlink("../python3", root.join("python")).unwrap();
+        for (name, text) in files {
+            std::fs::write(root.join(name), text).unwrap();
+        }
+        let text = format!("tailmark: 1\ntargets:\n  service:\n    build: make\n{says}\n");
+        let file = TargetsFile::parse("targets.yaml", &root, text.as_bytes()).unwrap();
+        build_of(file.only().unwrap(), &root, "1f3a9c0").unwrap()
+    }
+
+    #[track_caller]
+    fn check(says: &str, before: &[(&str, &str)], now: &[(&str, &str)], same: bool) {
+        let (before, now) = (build(says, before), build(says, now));
+        assert_eq!(before.is_same(&now), same, "{before:?} {now:?}");
+    }
+
+    #[test]
+    fn programs_that_may_differ_are_never_the_same_binary() {
+        let built = "    command: ./service --port {port} app.conf\n    env: { RULES: rules }";
+        let files = [("service", ELF), ("app.conf", "1"), ("rules", "1")];
+        check(built, &files, &files, true);
+        for file in 0..files.len() {
+            let mut other = files;
+            other[file].1 = "\x7fELF or another text";
+            check(built, &files, &other, false);
+        }
+        let by_flag = "    command: ./service --port {port} --config=app.conf";
+        check(by_flag, &files, &files, true);
+        let other = [("service", ELF), ("app.conf", "2")];
+        check(by_flag, &files, &other, false);
+        // Whatever a script does, or an interpreter that was there before.
+        let app = [("app.py", "1"), ("service", "#!/bin/sh")];
+        for command in [
+            "./python app.py",
+            "./service",
+            "python3 app.py",
+            "/bin/sh app.py",
+        ] {
+            let says = format!("    command: {command} {{port}}");
+            assert_eq!(build(&says, &app).digest, None, "{command}");
+            check(&says, &app, &app, false);
+        }
+    }
+
+    #[test]
+    fn what_fills_a_database_or_runs_beside_belongs_to_it() {
+        let service = "    command: ./service {port}\n";
+        let files = [("service", ELF), ("seed.py", "1"), ("up", "1")];
+        for (more, changed) in [
+            (
+                "    stores: [postgres]\n    seed: ./python seed.py",
+                "seed.py",
+            ),
+            ("    beside: { UPSTREAM: './up {port}' }", "up"),
+        ] {
+            let says = format!("{service}{more}");
+            check(&says, &files, &files, true);
+            let other = files.map(|(name, text)| match name == changed {
+                true => (name, "2"),
+                false => (name, text),
+            });
+            check(&says, &files, &other, false);
+            let without = build(service, &files);
+            assert!(!build(&says, &files).is_same(&without), "{more}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! What `compare` and `gate` have in common: a request for rounds, checked before anything is started.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::args::RoundArgs;
 use super::failure::Failure;
+use super::keep::Keep;
 use crate::compare::{Plan, Schedule};
 use crate::data;
 use crate::placement::Pin;
@@ -12,6 +14,12 @@ use crate::session::rounds::Request;
 use crate::session::run::check_limits;
 use crate::session::{Terms, place, watching};
 use crate::target_spec::TargetSpec;
+
+/// The warm-up of a launch where nothing else is said, and the fewest requests that it has then.
+const WARMUP: Duration = Duration::from_secs(3);
+const WARMUP_REQUESTS: u64 = 1_000;
+/// The measured time of a launch where nothing else is said.
+pub(super) const MEASURE: Duration = Duration::from_secs(5);
 
 /// What is measured against what.
 pub(super) struct Arms {
@@ -47,7 +55,7 @@ pub(super) fn request(args: &RoundArgs, what: Arms) -> Result<Request, Failure> 
         check_duet(args, &arms)?;
     }
     let (scenario, given) = data::given(scenario)?;
-    Ok(Request {
+    let mut request = Request {
         access: args.access.read(&arms.iter().collect::<Vec<_>>())?,
         scenario,
         given,
@@ -57,12 +65,16 @@ pub(super) fn request(args: &RoundArgs, what: Arms) -> Result<Request, Failure> 
         arms,
         rounds,
         schedule,
-        warmup: args.warmup,
-        measure: args.measure,
+        warmup: args.warmup.unwrap_or(WARMUP),
+        measure: args.measure.unwrap_or(MEASURE),
         order_seed: args.order_seed.or(order_seed).unwrap_or_else(fair_seed),
         sample_hz: args.placing.sample_hz,
         after_load: true,
-    })
+    };
+    if args.warmup.is_none() {
+        request.lengthen_warmup(WARMUP_REQUESTS)?;
+    }
+    Ok(request)
 }
 
 fn check_duet(args: &RoundArgs, arms: &[TargetSpec]) -> Result<(), Failure> {
@@ -130,6 +142,19 @@ pub(super) fn same_plan(before: &Plan, now: &Plan) -> Result<(), Failure> {
     match differs.into_iter().find(|(_, differs)| *differs) {
         Some((what, _)) => Err(another(what)),
         None => Ok(()),
+    }
+}
+
+/// The same failure, and how to go on after it, where `keep` has rounds by now: `file` is written after each.
+pub(super) fn to_go_on(failure: Failure, keep: &Keep, file: &str) -> Failure {
+    match keep {
+        Keep::Saved { folder, .. } if folder.path().join(file).is_file() => {
+            failure.with_hint(&format!(
+                "the rounds before it are saved: once it is mended, the same command line goes on with them by --resume {}",
+                folder.path().display()
+            ))
+        }
+        Keep::Saved { .. } | Keep::Passing { .. } => failure,
     }
 }
 

@@ -76,14 +76,18 @@ pub(super) async fn run(args: Box<RunArgs>) -> Result<Outcome, Failure> {
         return debug::debug(&request, &args.common, terms).await;
     }
     check_limits(&request.scenario, request.workers)?;
+    if args.what.contains("://") && args.rate.is_none() && args.users.is_none() {
+        let words = format!("note: {URL_RATE}/s, since neither --rate nor --users says otherwise");
+        args.common.say(&words);
+    }
     let keep = Keep::open(&args.saving, &name(&request))?;
     let came = measure(&request, &args, terms, keep.folder().path()).await;
     let (keep, record) = keep.unless_empty(came, |_| false)?;
     keep.folder().write(RUN_FILE, &record.saved_json())?;
     let saved = keep.keep()?;
-    outputs.write(Subject::Run(&record))?;
     let options = args.shown.options(&args.common, saved.as_deref());
     print(Subject::Run(&record), &args.common, options)?;
+    outputs.write(Subject::Run(&record))?;
     args.exporting.send(Subject::Run(&record), &keep).await;
     Ok(outcome(&record))
 }

@@ -29,9 +29,9 @@ pub(super) async fn startup(args: Box<StartupArgs>) -> Result<Outcome, Failure> 
     let came = measure(&request, &args, terms, &keep).await;
     let (keep, startups) = keep.unless_empty(came, |came| came.rounds().is_empty())?;
     let saved = keep.keep()?;
-    outputs.write(Subject::Startups(&startups))?;
     let options = args.common.options(saved.as_deref());
     print(Subject::Startups(&startups), &args.common, options)?;
+    outputs.write(Subject::Startups(&startups))?;
     Ok(outcome(&startups))
 }
 

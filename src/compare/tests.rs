@@ -185,6 +185,45 @@ fn a_void_round_is_kept_and_stands_in_no_figure() {
 }
 
 #[test]
+fn a_fifth_of_the_rounds_is_replaced_and_no_more() {
+    let voided = |wanted: usize, void: usize, measured: usize| {
+        let mut comparison = comparison(measured, |arm, round| {
+            let mut record = arm_run(arm, |_| ok(MS));
+            if arm == 0 && round <= void {
+                record.environment.steal = Some(0.2);
+                record.judge();
+            }
+            record
+        });
+        comparison.plan.rounds = wanted;
+        comparison
+    };
+    for (wanted, void, measured, complete, invalid) in [
+        (6, 0, 5, false, false),
+        (6, 0, 6, true, false),
+        (6, 1, 6, false, false),
+        (6, 1, 7, true, false),
+        (6, 2, 7, true, true),
+        (10, 3, 12, true, true),
+        // So few have no interval, and claim nothing.
+        (3, 1, 3, true, false),
+    ] {
+        let mut comparison = voided(wanted, void, measured);
+        let said = (comparison.is_complete(), comparison.is_invalid());
+        assert_eq!(
+            said,
+            (complete, invalid),
+            "{void} of {measured} for {wanted}"
+        );
+        comparison.interrupted = true;
+        assert!(
+            !comparison.is_invalid(),
+            "{void} of {measured} for {wanted}"
+        );
+    }
+}
+
+#[test]
 fn what_was_not_measured_in_every_round_has_no_figure() {
     let comparison = comparison(2, |arm, round| {
         let mut record = arm_run(arm, |_| ok(MS));
@@ -263,4 +302,40 @@ fn runs_that_cannot_stand_beside_each_other_are_refused() {
     comparison
         .add_round(vec![0, 1], &[&other_memory, &other_memory])
         .unwrap_err();
+    let mut rebuilt = good.clone();
+    rebuilt.target.executable = Some("b1".repeat(32));
+    let error = comparison
+        .add_round(vec![0, 1], &[&good, &rebuilt])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "actix is not what it was in the first round: its executable was 9f9f9f9f9f9f9f9f and is b1b1b1b1b1b1b1b1; bring the \
+         first one back, or begin anew without --resume"
+    );
+    let mut unknown = good.clone();
+    unknown.target.executable = None;
+    comparison
+        .add_round(vec![0, 1], &[&unknown, &good])
+        .unwrap();
+    let in_image = |id: &str| {
+        let mut record = good.clone();
+        let container = crate::run_record::fixtures::container();
+        record.target.container = Some(crate::run_record::ContainerIdentity {
+            image_id: id.into(),
+            ..container
+        });
+        record
+    };
+    let (one, other) = (in_image("sha256:0a"), in_image("sha256:0b"));
+    let mut comparison = Comparison::new(plan(6), String::new());
+    comparison.add_round(vec![0, 1], &[&one, &one]).unwrap();
+    let error = comparison
+        .add_round(vec![0, 1], &[&one, &other])
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("actix is not what it was in the first round: its image was 0a and is 0b"),
+        "{error}"
+    );
 }

@@ -47,6 +47,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
         governor(settings),
         boost(settings),
         memory(facts),
+        pages(settings),
         container(facts),
         engine(&facts.engine),
         store("postgres", "postgres", &facts.postgres),
@@ -364,6 +365,24 @@ fn memory(facts: &Facts) -> Finding {
     } else {
         fine("memory", observed)
     }
+}
+
+fn pages(settings: &Settings) -> Finding {
+    let Some(mode) = &settings.huge_pages else {
+        return not_told("pages", "the kernel has no transparent huge pages");
+    };
+    let observed = format!("transparent huge pages: {mode}");
+    if mode != "always" {
+        return fine("pages", observed);
+    }
+    bad(
+        Status::Costs,
+        "pages",
+        observed,
+        "a target may be given 2 MiB where it uses 4 KiB: its memory is more than on a machine with madvise, and differs from \
+         start to start",
+        "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+    )
 }
 
 fn container(facts: &Facts) -> Finding {

@@ -27,6 +27,7 @@ pub(crate) fn facts() -> Facts {
             boost: Some(false),
             clock_source: Some("tsc".into()),
             cpu_quota: None,
+            huge_pages: Some("madvise".into()),
             available_bytes: Some(20 << 30),
             load_average: Some(0.04),
         },
@@ -72,6 +73,7 @@ pub(crate) fn poor() -> Facts {
         boost: Some(true),
         load_average: Some(2.1),
         backlog: Some(128),
+        huge_pages: Some("always".into()),
         ..Settings::default()
     };
     poor.topology = Some(machine(2));

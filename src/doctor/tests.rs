@@ -255,3 +255,30 @@ fn memory_is_scarce_before_it_is_gone() {
         "63.0 of 24,576.0 MiB available",
     );
 }
+
+#[test]
+fn huge_pages_for_everybody_make_memory_look_larger() {
+    use Status::{Costs, Fine, NotTold};
+    let mode = |mode: Option<&str>| {
+        let mode = mode.map(str::to_owned);
+        move |facts: &mut Facts| facts.settings.huge_pages = mode
+    };
+    check(
+        "pages",
+        mode(Some("always")),
+        Costs,
+        "transparent huge pages: always",
+    );
+    check(
+        "pages",
+        mode(Some("never")),
+        Fine,
+        "transparent huge pages: never",
+    );
+    check(
+        "pages",
+        mode(None),
+        NotTold,
+        "not told: the kernel has no transparent huge pages",
+    );
+}

@@ -67,6 +67,7 @@ fn settings(settings: &Settings) -> Value {
         "boost": settings.boost,
         "clock_source": settings.clock_source,
         "cpu_quota": settings.cpu_quota,
+        "huge_pages": settings.huge_pages,
         "available_bytes": settings.available_bytes,
         "load_average": settings.load_average,
     })

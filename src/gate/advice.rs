@@ -29,7 +29,8 @@ pub struct Session {
     pub started: String,
     /// On what; none where the CPU is not known.
     pub machine: Option<MachineClass>,
-    /// What was sent: the scenario's digest, phase and rate.
+    /// What was sent, and how: the scenario's digest, phase, rate, warm-up, measured time, and how the arms follow each other.
+    /// A warm-up that is shorter, a time that is longer, or an arm beside it, makes other figures of the same target.
     pub load: String,
     /// In the unit of the metric, above 0; +∞ where failures decide it.
     pub value: f64,
@@ -79,7 +80,15 @@ impl Session {
         Some(Self {
             started: comparison.started.clone(),
             machine: comparison.environment().and_then(MachineClass::of),
-            load: format!("{} {} {}", plan.scenario.digest, plan.phase, plan.rate),
+            load: format!(
+                "{} {} {} {} ns after {} ns {}",
+                plan.scenario.digest,
+                plan.phase,
+                plan.rate,
+                plan.measure_ns,
+                plan.warmup_ns,
+                plan.schedule.name()
+            ),
             value: comparison.figure(arm, metric)?.value,
         })
     }
@@ -124,7 +133,11 @@ pub fn against(new: &Session, past: &[Session], allowed: f64, alpha: f64) -> Adv
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::fixtures::{arm_run, comparison};
+    use crate::compare::{Plan, Schedule};
     use crate::random::{Stream, bits, unit};
+    use crate::run_record::fixtures::{MS, ok};
+    use crate::units::Quantile;
 
     fn session(day: usize, value: f64) -> Session {
         Session {
@@ -186,6 +199,27 @@ mod tests {
             against(&unknown, &vec![unknown.clone(); 12], 0.05, 0.01),
             Advice::TooFew { alike: 0, past: 12 }
         );
+    }
+
+    #[test]
+    fn sessions_that_were_measured_otherwise_are_not_alike() {
+        let measured = comparison(1, |arm, _| arm_run(arm, |_| ok(MS)));
+        let session = |change: &dyn Fn(&mut Plan)| {
+            let mut other = measured.clone();
+            change(&mut other.plan);
+            Session::of(&other, 0, Metric::Response(Quantile::P99)).unwrap()
+        };
+        let own = session(&|_| {});
+        assert!(own.is_like(&session(&|plan| plan.rounds += 1)));
+        let changes: [&dyn Fn(&mut Plan); 4] = [
+            &|plan| plan.warmup_ns += MS,
+            &|plan| plan.measure_ns += MS,
+            &|plan| plan.schedule = Schedule::Duet,
+            &|plan| plan.phase = "other".into(),
+        ];
+        for change in changes {
+            assert!(!own.is_like(&session(change)));
+        }
     }
 
     #[test]

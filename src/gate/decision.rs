@@ -62,6 +62,12 @@ pub enum Reason {
         /// How many rounds.
         rounds: usize,
     },
+    /// INCONCLUSIVE: more exchanges of the candidate are not ok, by more than half a point, but so few rounds have more that
+    /// it is no FAIL.
+    FailuresInSome {
+        /// How many rounds have more, by more than half a point.
+        rounds: usize,
+    },
     /// INCONCLUSIVE: it failed once, and not again.
     NotConfirmed,
     /// INVALID: too many rounds were void.
@@ -75,7 +81,8 @@ pub enum Reason {
     },
     /// INVALID: less than half of the baseline's exchanges were ok in every round.
     BaselineBroken,
-    /// INVALID: some rounds have too few exchanges for a quantile, or lack a metric.
+    /// INVALID: more than a fifth of the rounds, or each of the first ones, have too few exchanges for a quantile, or lack a
+    /// metric.
     TooFew {
         /// The metric.
         metric: Metric,
@@ -97,7 +104,7 @@ pub struct Judged {
     pub standings: Vec<Standing>,
     /// The rounds that were judged.
     pub valid: usize,
-    /// The rounds before the last of these that were void, and those that came after it while it goes on.
+    /// The rounds before the last of these that did not count, and those that came after it while it goes on.
     pub void: usize,
     /// The change of the median, where a quantile beyond it is gated.
     pub middle: Option<Change>,

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use super::decision::{Failures, Judged, Needed, Reason, Standing, State, Verdict};
+use super::round::TooSmall;
 use super::{Arm, Attempt, Round, Side, Terms, Value};
 use crate::compare::Metric;
 use crate::stats::{AtLook, Change, Sequential, Walsh, log_ratio};
@@ -12,22 +13,29 @@ use crate::stats::{AtLook, Change, Sequential, Walsh, log_ratio};
 const VOID_ONE_IN: usize = 5;
 /// After so many rounds without any use, more of them are not worth the wait.
 const EARLY: usize = 3;
-/// The share of exchanges that may fail more than in the baseline: half a point.
+/// The share of exchanges that may fail more than of the baseline: half a point.
 const MORE_FAILURES: f64 = 0.005;
 
 /// What the rounds of an attempt say; the first look that decides has the word.
 pub(super) fn judge(terms: &Terms, attempt: Attempt, rounds: &[&Round]) -> Judged {
+    let counts = |round: &Round| round.void(&terms.metrics).is_none();
     let valid: Vec<&Round> = rounds
         .iter()
         .copied()
-        .filter(|round| round.is_valid())
+        .filter(|round| counts(round))
         .collect();
     // How many rounds were measured until so many were valid.
     let measured: Vec<usize> = (1..=rounds.len())
-        .filter(|&number| rounds[number - 1].is_valid())
+        .filter(|&number| counts(rounds[number - 1]))
         .collect();
     let looks = terms.looks.rounds();
     let early = EARLY.min(terms.looks.first());
+    if let Some(begun) = rounds.get(..early) {
+        let so_far = SoFar::new(terms, attempt, &[], begun);
+        if let Some(found) = so_far.all_too_small() {
+            return so_far.judged(Some(found));
+        }
+    }
     let moments = [early].into_iter().chain(looks.iter().copied());
     for seen in moments.take_while(|&seen| seen <= valid.len()) {
         let so_far = SoFar::new(
@@ -109,13 +117,29 @@ impl<'a> SoFar<'a> {
     }
 
     fn all_void(&self) -> Found {
-        let because = self.measured.iter().rev().find_map(|round| round.void());
+        let metrics = &self.terms.metrics;
+        let mut latest = self.measured.iter().rev();
+        let because = latest.find_map(|round| round.void(metrics));
         let reason = Reason::TooManyVoid {
             void: self.void(),
             measured: self.measured.len(),
-            because: because.unwrap_or_default().to_owned(),
+            because: because.unwrap_or_default(),
         };
         (Verdict::Invalid, vec![reason])
+    }
+
+    /// Where every round is too small: more rounds are no larger.
+    fn all_too_small(&self) -> Option<Found> {
+        let metrics = &self.terms.metrics;
+        let small = self.measured.iter().map(|round| round.too_small(metrics));
+        let small: Vec<TooSmall> = small.collect::<Option<_>>()?;
+        let largest = small.into_iter().max_by_key(|small| small.had)?;
+        let reason = Reason::TooFew {
+            metric: largest.metric,
+            side: None,
+            exchanges: Some((largest.had, largest.needed)),
+        };
+        Some((Verdict::Invalid, vec![reason]))
     }
 
     /// What a look finds; none where there is to be another one.
@@ -124,6 +148,7 @@ impl<'a> SoFar<'a> {
         let found = self
             .useless()
             .or_else(|| self.worse())
+            .or_else(|| self.unmeasured())
             .or_else(|| self.good_enough())
             .or_else(|| is_last.then(|| self.undecided()));
         // So many void rounds at a look may become few enough by the next.
@@ -139,14 +164,18 @@ impl<'a> SoFar<'a> {
         if self.rounds.iter().all(|round| is_broken(&round.baseline)) {
             return Some((Verdict::Invalid, vec![Reason::BaselineBroken]));
         }
-        let metrics = || self.terms.metrics.iter().copied();
-        let empty: Vec<Reason> = metrics().filter_map(|metric| self.empty(metric)).collect();
-        if !empty.is_empty() {
-            return Some((Verdict::Fail, empty));
-        }
-        let too_few: Vec<Reason> = metrics()
-            .filter_map(|metric| self.too_few(metric))
-            .collect();
+        let metrics = self.terms.metrics.iter();
+        let empty = metrics.filter_map(|&metric| self.empty(metric));
+        let empty: Vec<Reason> = empty.collect();
+        (!empty.is_empty()).then_some((Verdict::Fail, empty))
+    }
+
+    /// Metrics that are not known of so many rounds that the last look cannot be reached any more with a fifth of them or
+    /// fewer. Fewer such rounds count against either verdict.
+    fn unmeasured(&self) -> Option<Found> {
+        let metrics = self.terms.metrics.iter();
+        let too_few = metrics.filter_map(|&metric| self.too_few(metric));
+        let too_few: Vec<Reason> = too_few.collect();
         (!too_few.is_empty()).then_some((Verdict::Invalid, too_few))
     }
 
@@ -157,8 +186,13 @@ impl<'a> SoFar<'a> {
         Some(Reason::NoSamples { metric, side })
     }
 
-    /// A metric that is not known of a side in some round.
+    /// A metric that is not known of a side in too many rounds.
     fn too_few(&self, metric: Metric) -> Option<Reason> {
+        let rounds = self.rounds.iter();
+        let unknown = rounds.filter(|round| round.known(metric).is_none());
+        if unknown.count() * VOID_ONE_IN <= self.terms.looks.last() {
+            return None;
+        }
         let lacks = |side| {
             self.values(side, metric)
                 .any(|value| value.known().is_none())
@@ -190,12 +224,15 @@ impl<'a> SoFar<'a> {
     }
 
     fn good_enough(&self) -> Option<Found> {
-        let mut all = self.standings().iter();
-        all.all(|standing| standing.state == State::Passed && standing.both_infinite == 0)
-            .then(|| (Verdict::Pass, vec![Reason::RuledOut]))
+        let is_ruled_out =
+            |standing: &Standing| standing.state == State::Passed && standing.both_infinite == 0;
+        let passes = self.standings().iter().all(is_ruled_out) && self.more_failures().is_none();
+        passes.then(|| (Verdict::Pass, vec![Reason::RuledOut]))
     }
 
     fn undecided(&self) -> Found {
+        let failures = self.more_failures();
+        let failures = failures.map(|rounds| Reason::FailuresInSome { rounds });
         let open = self.standings().iter().filter_map(|standing| {
             let metric = standing.metric;
             if standing.both_infinite > 0 {
@@ -204,7 +241,8 @@ impl<'a> SoFar<'a> {
             }
             (standing.state == State::Open).then_some(Reason::Undecided(metric))
         });
-        (Verdict::Inconclusive, open.collect())
+        let reasons = failures.into_iter().chain(open);
+        (Verdict::Inconclusive, reasons.collect())
     }
 
     /// Steps that only one side came to, over all rounds: in one round a seldom step may be left out by chance.
@@ -235,13 +273,34 @@ impl<'a> SoFar<'a> {
     /// By the same exact test, over the rounds' differences: exchanges of one round share its troubles, so they are not
     /// independent, and a binomial test of all of them would find differences where there are none.
     fn fails_more(&self) -> bool {
-        let more = |round: &&Round| {
-            round.candidate.failed_share() - round.baseline.failed_share() - MORE_FAILURES
-        };
-        let x: Vec<f64> = self.rounds.iter().map(more).collect();
+        let x = self.excess_failures();
         let test = self.test(self.terms.alpha);
         let looks = self.looks(|seen| test.at(&x[..seen]));
         looks.iter().any(AtLook::crossed)
+    }
+
+    /// In how many rounds the candidate's share of exchanges that are not ok is above the baseline's by more than half a point;
+    /// none where that of all rounds together is not.
+    ///
+    /// The test asks for a change that most rounds show. A few launches that fail altogether would never be found by it, so they
+    /// stand in the way of a PASS.
+    fn more_failures(&self) -> Option<usize> {
+        let Failures {
+            baseline,
+            candidate,
+        } = self.failures();
+        let share = |(failed, all): (u64, u64)| failed as f64 / all as f64;
+        let is_more = share(candidate) - share(baseline) > MORE_FAILURES;
+        let excess = self.excess_failures();
+        is_more.then(|| excess.iter().filter(|&&excess| excess > 0.0).count())
+    }
+
+    /// By how much the candidate's share of exchanges that are not ok is above what it may be, round by round.
+    fn excess_failures(&self) -> Vec<f64> {
+        let excess = |round: &&Round| {
+            round.candidate.failed_share() - round.baseline.failed_share() - MORE_FAILURES
+        };
+        self.rounds.iter().map(excess).collect()
     }
 
     fn standings(&self) -> &[Standing] {
@@ -284,8 +343,14 @@ impl<'a> SoFar<'a> {
             change,
             looks,
             state,
-            both_infinite: d.iter().filter(|d| d.is_nan()).count(),
+            both_infinite: self.both_infinite(metric),
         }
+    }
+
+    /// In how many rounds the ratio is none though both sides are known.
+    fn both_infinite(&self, metric: Metric) -> usize {
+        let known = self.rounds.iter().filter_map(|round| round.known(metric));
+        known.filter(|&(a, b)| log_ratio(a, b).is_nan()).count()
     }
 
     fn needed(&self, change: &Change) -> Option<Needed> {
@@ -335,10 +400,8 @@ impl<'a> SoFar<'a> {
 
     /// The values of both sides in every round; what is not known of one counts as infinite in both.
     fn pairs(&self, metric: Metric) -> Vec<(f64, f64)> {
-        let both = |round: &&Round| {
-            let [a, b] = [&round.baseline, &round.candidate].map(|arm| arm.value(metric).known());
-            a.zip(b).unwrap_or((f64::INFINITY, f64::INFINITY))
-        };
+        let unknown = (f64::INFINITY, f64::INFINITY);
+        let both = |round: &&Round| round.known(metric).unwrap_or(unknown);
         self.rounds.iter().map(both).collect()
     }
 

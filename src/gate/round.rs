@@ -1,10 +1,15 @@
 //! A round as a gate sees it: figures, counts, and whether it counts.
+//!
+//! Both sides are to make the same requests: flows and arrivals are drawn from the round's seed. So where both make too few
+//! for a quantile, it is the luck of the draw, and the round is void; where one alone does, its walks ended early, which is
+//! the target's doing and data.
 
 use std::collections::BTreeMap;
 
 use super::{Attempt, Terms};
 use crate::compare::{self, ArmRound, Metric};
 use crate::stats::fewest_per_round;
+use crate::units::thousands;
 use crate::validity::State;
 
 /// One paired measurement of both arms.
@@ -29,7 +34,7 @@ pub struct Arm {
     pub exchanges: u64,
     /// Exchanges of each step, by `flow/step`.
     pub steps: BTreeMap<String, u64>,
-    /// Why the round is void, in words; none where the generator and the machine were as they should be.
+    /// Why the generator or the machine voids the round, in words; none where they were as they should be.
     pub void: Option<String>,
 }
 
@@ -64,18 +69,53 @@ impl Round {
         }
     }
 
-    /// Whether it counts.
+    /// Why it does not count in a gate by `metrics`, in words; none where it does.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.void().is_none()
+    pub fn void(&self, metrics: &[Metric]) -> Option<String> {
+        let arms = [&self.baseline, &self.candidate];
+        let at_fault = arms.into_iter().find_map(|arm| arm.void.clone());
+        at_fault.or_else(|| {
+            let small = self.too_small(metrics)?;
+            let (had, needed) = (thousands(small.had), thousands(small.needed));
+            Some(format!(
+                "{had} requests, and {} needs {needed}",
+                small.metric
+            ))
+        })
     }
 
-    /// Why it does not count.
-    #[must_use]
-    pub fn void(&self) -> Option<&str> {
-        let arms = [&self.baseline, &self.candidate];
-        arms.into_iter().find_map(|arm| arm.void.as_deref())
+    /// The first of `metrics` that both sides made too few requests for.
+    pub(super) fn too_small(&self, metrics: &[Metric]) -> Option<TooSmall> {
+        metrics.iter().find_map(|&metric| {
+            let [a, b] = [&self.baseline, &self.candidate].map(|arm| arm.value(metric));
+            let (Value::TooFew { had: a, needed }, Value::TooFew { had: b, .. }) = (a, b) else {
+                return None;
+            };
+            let had = a.max(b);
+            (a.min(b) > 0).then_some(TooSmall {
+                metric,
+                had,
+                needed,
+            })
+        })
     }
+
+    /// The values of both sides; none where one of them is not known.
+    pub(super) fn known(&self, metric: Metric) -> Option<(f64, f64)> {
+        let [a, b] = [&self.baseline, &self.candidate].map(|arm| arm.value(metric).known());
+        a.zip(b)
+    }
+}
+
+/// Too few requests of a round for a quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooSmall {
+    /// The quantile.
+    pub(super) metric: Metric,
+    /// The requests of the side that made more of them.
+    pub(super) had: u64,
+    /// How many it needs.
+    pub(super) needed: u64,
 }
 
 impl Arm {
@@ -115,10 +155,17 @@ impl Arm {
 
 impl Value {
     fn of(run: &ArmRound, metric: Metric) -> Self {
+        let had = run.response.count();
         match (run.compared(metric), metric) {
             (Some(value), _) => Self::Known(value),
+            // Among those that there were, too many failed already: each ended its walk, so that there were fewer of them.
+            (None, Metric::Response(quantile))
+                if had > 0 && run.quantile(quantile).is_infinite() =>
+            {
+                Self::Known(f64::INFINITY)
+            }
             (None, Metric::Response(quantile)) => Self::TooFew {
-                had: run.response.count(),
+                had,
                 needed: fewest_per_round(quantile),
             },
             (None, _) => Self::Missing,

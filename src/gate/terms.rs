@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::compare::Metric;
-use crate::stats::{Looks, Projection, TooFewRounds, fewest_per_round};
+use crate::stats::{Looks, Projection, TooFewRounds, VECTORS, fewest_per_round};
 use crate::units::{Quantile, thousands};
 
 /// What somebody wants of a gate.
@@ -76,11 +76,13 @@ pub enum TermsError {
         /// The one to rule out.
         ruled_out: f64,
     },
-    /// A chance that is none.
-    #[error("{name} must lie between 0 and 0.5: {value}")]
+    /// A chance that is none, or smaller than a boundary can hold.
+    #[error("{name} must lie between {least} and 0.5: {value}{}", because(*least))]
     Chance {
         /// Which.
         name: &'static str,
+        /// The least that it may be; above 0 where sign vectors set it.
+        least: f64,
         /// Its value.
         value: f64,
     },
@@ -165,13 +167,22 @@ impl Terms {
             looks,
             seed,
             confirm,
-            vectors: crate::stats::VECTORS,
+            vectors: VECTORS,
         };
         let mut terms = terms.checked()?;
+        // With less than one of its sign vectors for a metric, no boundary could ever be crossed.
+        let least = terms.metrics.len() as f64 / terms.vectors as f64;
+        if alpha < least {
+            return Err(TermsError::Chance {
+                name: "alpha",
+                least,
+                value: alpha,
+            });
+        }
         terms.looks = terms
             .looks
             .clone()
-            .sensitive_to(terms.alpha_each())
+            .sensitive_to(terms.alpha_each(), terms.vectors)
             .map_err(of_time)?;
         Ok(terms)
     }
@@ -192,7 +203,8 @@ impl Terms {
         }
         for (name, value) in [("alpha", alpha), ("beta", beta)] {
             if !(value > 0.0 && value < 0.5) {
-                return Err(TermsError::Chance { name, value });
+                let least = 0.0;
+                return Err(TermsError::Chance { name, least, value });
             }
         }
         Ok(self)
@@ -255,6 +267,16 @@ impl Terms {
         let beyond = |metric: &Metric| matches!(metric, Metric::Response(q) if *q > Quantile::P50);
         let middle = Metric::Response(Quantile::P50);
         (self.metrics.iter().any(beyond) && !self.metrics.contains(&middle)).then_some(middle)
+    }
+}
+
+/// What sets the least value of a chance, where that is above 0.
+fn because(least: f64) -> String {
+    if least > 0.0 {
+        let vectors = thousands(VECTORS as u64);
+        format!(" is less than one of {vectors} sign vectors for each metric")
+    } else {
+        String::new()
     }
 }
 
@@ -370,6 +392,14 @@ mod tests {
             }),
             [14, 20, 28, 40]
         );
+        // One of 20,000 sign vectors, which the last look alone may spend.
+        assert_eq!(
+            rounds(Wanted {
+                alpha: 0.00005,
+                ..wanted()
+            }),
+            [40]
+        );
     }
 
     #[test]
@@ -410,6 +440,29 @@ mod tests {
                     ..wanted()
                 },
                 "alpha must lie between 0 and 0.5: 0",
+            ),
+            (
+                Wanted {
+                    alpha: 0.00004,
+                    ..wanted()
+                },
+                "alpha must lie between 0.00005 and 0.5: 0.00004 is less than one of 20,000 sign vectors for each metric",
+            ),
+            (
+                Wanted {
+                    metrics: vec![p99, Metric::Response(Quantile::P50)],
+                    alpha: 0.00008,
+                    ..wanted()
+                },
+                "alpha must lie between 0.0001 and 0.5: 0.00008 is less than one of 20,000 sign vectors for each metric",
+            ),
+            (
+                Wanted {
+                    alpha: 0.00005,
+                    max_rounds: 15,
+                    ..wanted()
+                },
+                "14 rounds are too few for a verdict: the first comes after 20",
             ),
             (
                 Wanted {

@@ -5,8 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::compare::Metric;
+use crate::compare::fixtures::plan;
+use crate::compare::{Comparison, Metric, Plan, order};
+use crate::exchange::Outcome;
 use crate::random::{Stream, bits, unit};
+use crate::run_record::fixtures::{Answer, MS, ok, record, spread};
 use crate::units::Quantile;
 
 const P50: Metric = Metric::Response(Quantile::P50);
@@ -131,7 +134,13 @@ fn between_the_margins_nothing_is_decided() {
 
 #[test]
 fn progress_tells_how_far_it_is() {
-    let gate = gate(wanted());
+    let (gate, another) = (gate(wanted()), gate(wanted()));
+    let Next::Another(begun) = gate.next(&[]) else {
+        panic!("nothing decided without a round");
+    };
+    assert_eq!((begun.attempt, begun.number), (Attempt::First, 1));
+    assert_eq!((begun.judged.valid, begun.judged.verdict), (0, None));
+    assert_eq!((begun.judged.void, begun.unconfirmed), (0, None));
     let rounds: Vec<Round> = (1..=12)
         .map(|number| drawn(3, Attempt::First, number, 1.12, 0.4))
         .collect();
@@ -147,7 +156,8 @@ fn progress_tells_how_far_it_is() {
     let standing = &after.judged.standings[0];
     assert_eq!((after.number, standing.looks.len()), (13, 1));
     assert!(standing.change.interval.is_some() && standing.needed.is_some());
-    assert_eq!(gate.next(&[]), gate.next(&[]));
+    // The rounds alone decide, not what was asked before: a saved gate goes on as if it had never stopped.
+    assert_eq!(another.next(&rounds), Next::Another(after));
 }
 
 #[test]
@@ -186,6 +196,132 @@ fn failures_of_the_candidate_are_infinitely_slow_and_fail() {
         round
     });
     assert_eq!(found, Verdict::Pass);
+}
+
+/// All requests of the candidate fail in the first rounds, and none in the others.
+fn lost_at_first(lost: usize) -> impl Fn(Attempt, usize) -> Round {
+    move |_, number| {
+        let mut round = steady(number, 1.0);
+        if number <= lost {
+            round.candidate.failed = round.candidate.exchanges;
+            round.candidate.figures[0].1 = Value::Known(f64::INFINITY);
+        }
+        round
+    }
+}
+
+#[test]
+fn launches_that_fail_now_and_then_do_not_pass() {
+    let gate = gate(wanted());
+    // 7 to 14 % of the candidate's requests fail, and the p99 alone would pass.
+    for (lost, of) in [(1, 14), (2, 20), (4, 28)] {
+        let measure = lost_at_first(lost);
+        let rounds: Vec<Round> = (1..=of)
+            .map(|number| measure(Attempt::First, number))
+            .collect();
+        let Next::Another(progress) = gate.next(&rounds) else {
+            panic!("{lost} of {of} are lost, and it is decided");
+        };
+        assert_eq!(progress.judged.standings[0].state, State::Passed);
+        let (decision, rounds) = run(&gate, measure);
+        assert_eq!((decision.verdict, rounds), (Verdict::Inconclusive, 40));
+        assert_eq!(
+            decision.reasons,
+            [Reason::FailuresInSome { rounds: lost }],
+            "{of}"
+        );
+        assert_eq!(
+            decision.judged().unwrap().failures.candidate,
+            (lost as u64 * 2_500, 100_000)
+        );
+    }
+}
+
+#[test]
+fn few_failures_among_many_requests_pass() {
+    let gate = gate(wanted());
+    // 200 of the first round: 0.8, 0.57 and 0.4 points more after 10, 14 and 20 rounds.
+    let (decision, rounds) = run(&gate, |_, number| {
+        let mut round = steady(number, 1.0);
+        if number == 1 {
+            round.candidate.failed = 200;
+            round.candidate.figures[0].1 = Value::Known(f64::INFINITY);
+        }
+        round
+    });
+    assert_eq!((decision.verdict, rounds), (Verdict::Pass, 20));
+    // As many of the baseline's are no fault of the candidate's.
+    let (decision, rounds) = run(&gate, |_, number| {
+        let mut round = steady(number, 1.0);
+        if number == 1 {
+            round.candidate.failed = 20;
+            round.baseline.failed = 20;
+        }
+        round
+    });
+    assert_eq!((decision.verdict, rounds), (Verdict::Pass, 10));
+}
+
+/// Three steps, and 2,250 requests where all are ok.
+const FLOW: &str = "\
+tailmark: 1
+seed: 42
+flows:
+  buy:
+    steps:
+      - { name: login, get: /login }
+      - { name: pay, get: /pay }
+      - { name: look, get: /look }
+phases:
+  - { name: steady, rate: 150/s, for: 5s }
+";
+
+#[test]
+fn a_candidate_that_breaks_a_flow_fails_though_too_few_requests_are_left() {
+    let gate = gate(wanted());
+    let run = |broken: bool| {
+        record("flow", FLOW, |asked| {
+            let answer = ok(MS + spread(asked.arrival * 3 + asked.step as u64, MS / 10));
+            match broken && asked.step == 0 && asked.arrival % 5 == 0 {
+                true => Answer {
+                    outcome: Outcome::StatusError,
+                    status: Some(500),
+                    ..answer
+                },
+                false => answer,
+            }
+        })
+    };
+    let (baseline, candidate) = (run(false), run(true));
+    let plan = Plan {
+        scenario: baseline.scenario.clone(),
+        ..plan(40)
+    };
+    let mut measured = Comparison::new(plan, baseline.started.clone());
+    for number in 1..=10 {
+        let records = [&baseline, &candidate];
+        measured.add_round(order(7, number, 2), &records).unwrap();
+    }
+    let rounds: Vec<Round> = measured
+        .rounds()
+        .iter()
+        .map(|round| Round::of(Attempt::First, round, gate.terms()))
+        .collect();
+    let Round {
+        baseline,
+        candidate,
+        ..
+    } = &rounds[0];
+    assert_eq!((baseline.failed, baseline.exchanges), (0, 2_250));
+    assert_eq!((candidate.failed, candidate.exchanges), (150, 1_950));
+    assert_eq!(candidate.value(P99), Value::Known(f64::INFINITY));
+    // It counts: what the candidate alone lacks is its own doing.
+    assert_eq!(rounds[0].void(&[P99]), None);
+    let Next::Decided(decision) = gate.next(&rounds) else {
+        panic!("ten rounds decide");
+    };
+    assert_eq!(decision.verdict, Verdict::Fail);
+    assert_eq!(decision.reasons, [Reason::Failures, Reason::Exceeds(P99)]);
 }
 
 #[test]
@@ -264,7 +400,7 @@ fn what_only_one_side_came_to_fails() {
 }
 
 #[test]
-fn a_metric_without_samples_fails_and_one_with_too_few_is_no_measurement() {
+fn a_metric_without_samples_fails() {
     let gate = gate(wanted());
     let with = |value: Value| {
         move |_: Attempt, number| {
@@ -283,18 +419,87 @@ fn a_metric_without_samples_fails_and_one_with_too_few_is_no_measurement() {
     assert_eq!(decision.reasons, [Reason::NoSamples { metric: P99, side }]);
     let (found, _) = verdict(&gate, with(Value::Missing));
     assert_eq!(found, Verdict::Fail);
-    let few = Value::TooFew {
-        had: 900,
-        needed: 2_000,
+}
+
+/// A figure of too few requests.
+fn of_few(had: u64) -> Value {
+    Value::TooFew { had, needed: 2_000 }
+}
+
+/// In some rounds the candidate made 1,990 requests, and the baseline as well where `both`.
+fn small(both: bool, is_small: fn(usize) -> bool) -> impl Fn(Attempt, usize) -> Round {
+    move |_, number| {
+        let mut round = steady(number, 1.0);
+        if is_small(number) {
+            round.candidate.figures[0].1 = of_few(1_990);
+            if both {
+                round.baseline.figures[0].1 = of_few(1_980);
+            }
+        }
+        round
+    }
+}
+
+#[test]
+fn a_round_that_is_too_small_by_chance_is_replaced() {
+    let gate = gate(wanted());
+    let (decision, rounds) = run(&gate, small(true, |number| number == 4));
+    assert_eq!((decision.verdict, rounds), (Verdict::Pass, 11));
+    let judged = decision.judged().unwrap();
+    assert_eq!((judged.valid, judged.void), (10, 1));
+    // The ninth is more than a fifth of the forty that there may be.
+    let (decision, rounds) = run(&gate, small(true, |number| number % 2 == 1));
+    assert_eq!((decision.verdict, rounds), (Verdict::Invalid, 17));
+    let because = "1,990 requests, and p99 needs 2,000".to_owned();
+    let expected = Reason::TooManyVoid {
+        void: 9,
+        measured: 17,
+        because,
     };
-    let (found, reasons) = verdict(&gate, with(few));
-    let exchanges = Some((900, 2_000));
+    assert_eq!(decision.reasons, [expected]);
+    // Where none of the first is large enough, none will be.
+    let (decision, rounds) = run(&gate, small(true, |_| true));
+    assert_eq!((decision.verdict, rounds), (Verdict::Invalid, 3));
     let expected = Reason::TooFew {
         metric: P99,
-        side,
-        exchanges,
+        side: None,
+        exchanges: Some((1_990, 2_000)),
     };
-    assert_eq!((found, reasons), (Verdict::Invalid, vec![expected]));
+    assert_eq!(decision.reasons, [expected]);
+}
+
+#[test]
+fn what_is_too_small_on_one_side_counts_against_either_verdict() {
+    let gate = gate(wanted());
+    // One of ten stands in the way of a PASS at the first look, as a lost one does.
+    let (decision, rounds) = run(&gate, small(false, |number| number == 4));
+    assert_eq!(decision.verdict, Verdict::Pass);
+    assert!((11..=20).contains(&rounds), "{rounds}");
+    let judged = decision.judged().unwrap();
+    assert_eq!((judged.void, judged.standings[0].both_infinite), (0, 0));
+    // The ninth is more than a fifth of the forty that there may be; until then it may still fail.
+    let (decision, rounds) = run(&gate, small(false, |_| true));
+    assert_eq!((decision.verdict, rounds), (Verdict::Invalid, 10));
+    let expected = Reason::TooFew {
+        metric: P99,
+        side: Some(Side::Candidate),
+        exchanges: Some((1_990, 2_000)),
+    };
+    assert_eq!(decision.reasons, [expected]);
+    // What the candidate does wrong has the word before what is not known of it.
+    let few = small(false, |_| true);
+    let (found, reasons) = verdict(&gate, |attempt, number| {
+        let mut round = few(attempt, number);
+        round.candidate.failed = 20 + number as u64 % 3;
+        round.candidate.steps.clear();
+        round
+    });
+    let only_baseline = Reason::OneSided {
+        step: "read/item".into(),
+        only: Side::Baseline,
+    };
+    let expected = vec![only_baseline, Reason::Failures];
+    assert_eq!((found, reasons), (Verdict::Fail, expected));
 }
 
 #[test]

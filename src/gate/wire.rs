@@ -325,6 +325,10 @@ impl WireReason {
                 rounds: Some(*rounds),
                 ..bare("infinite on both sides").of(metric)
             },
+            Reason::FailuresInSome { rounds } => Self {
+                rounds: Some(*rounds),
+                ..bare("failures in some rounds")
+            },
             Reason::TooManyVoid {
                 void,
                 measured,

@@ -28,6 +28,8 @@ fn below(root: &Path) -> Settings {
             .or_else(|| on("sys/devices/system/cpu/intel_pstate/no_turbo", "0")),
         clock_source: word("sys/devices/system/clocksource/clocksource0/current_clocksource"),
         cpu_quota: text("proc/self/cgroup").and_then(|groups| cpu_quota(root, &groups)),
+        huge_pages: text("sys/kernel/mm/transparent_hugepage/enabled")
+            .and_then(|text| chosen(&text).map(str::to_owned)),
         available_bytes: text("proc/meminfo").and_then(|text| available(&text)),
         load_average: text("proc/loadavg")
             .and_then(|text| text.split_whitespace().next()?.parse().ok()),
@@ -47,6 +49,12 @@ fn governors(folder: &Path) -> Vec<String> {
         Some(fs::read_to_string(file).ok()?.trim().to_owned())
     });
     named.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The word in brackets: `always [madvise] never`.
+fn chosen(words: &str) -> Option<&str> {
+    let (_, rest) = words.split_once('[')?;
+    Some(rest.split_once(']')?.0)
 }
 
 /// `MemAvailable` of `/proc/meminfo`, which is in KiB.
@@ -129,6 +137,10 @@ mod tests {
             ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
             ("sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
             (
+                "sys/kernel/mm/transparent_hugepage/enabled",
+                "always [madvise] never\n",
+            ),
+            (
                 "proc/meminfo",
                 "MemTotal:  100 kB\nMemAvailable:   2048 kB\n",
             ),
@@ -144,6 +156,7 @@ mod tests {
                 boost: Some(true),
                 clock_source: Some("tsc".into()),
                 cpu_quota: Some(1.5),
+                huge_pages: Some("madvise".into()),
                 available_bytes: Some(2 << 20),
                 load_average: Some(2.0),
             }
@@ -152,7 +165,10 @@ mod tests {
 
     #[test]
     fn a_machine_that_tells_nothing() {
-        let root = machine(&[("proc/meminfo", "MemAvailable: lots\n")]);
+        let root = machine(&[
+            ("proc/meminfo", "MemAvailable: lots\n"),
+            ("sys/kernel/mm/transparent_hugepage/enabled", "[always\n"),
+        ]);
         assert_eq!(below(root.path()), Settings::default());
     }
 

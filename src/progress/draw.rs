@@ -85,12 +85,20 @@ struct Drawing<'a> {
 
 impl Drawing<'_> {
     fn rows(&self) -> Vec<Row> {
-        let Model { load, rounds, step } = self.model;
+        let Model {
+            load,
+            beside,
+            rounds,
+            step,
+        } = self.model;
         match (rounds, load) {
             (Some(rounds), load) => {
                 let mut rows = self.rounds(rounds);
                 match (step, load) {
-                    (None, Some(load)) => rows.extend(self.brief(load)),
+                    (None, Some(load)) => {
+                        let loads = [load].into_iter().chain(beside);
+                        rows.extend(loads.flat_map(|load| self.brief(load)));
+                    }
                     _ => rows.extend(self.step()),
                 }
                 rows

@@ -14,6 +14,8 @@ pub(super) struct Model {
     pub(super) step: Option<(String, Duration)>,
     /// The load that is offered, or was last.
     pub(super) load: Option<Load>,
+    /// The load that is offered beside it, to another target.
+    pub(super) beside: Option<Load>,
     /// The rounds of a comparison or a gate.
     pub(super) rounds: Option<Rounds>,
 }
@@ -39,26 +41,39 @@ impl Model {
     pub(super) fn tell(&mut self, event: &Event<'_>, now: Duration) {
         match *event {
             Event::Step(words) => self.step = Some((words.to_owned(), now)),
-            Event::Started {
-                target,
-                phases,
-                workers,
-                timeout,
-                ..
-            } => {
-                self.step = None;
-                self.load = Some(Load::new(target, phases, workers, timeout, now));
-            }
+            Event::Beside(event) => self.tell_load(event, now, |model| &mut model.beside),
             Event::Rounds(so_far) => self.count(so_far, now),
             // What it came to stands in a line of its own.
-            Event::RunDone(_) => self.load = None,
+            Event::RunDone(_) => (self.load, self.beside) = (None, None),
             Event::Over => *self = Self::default(),
             Event::Warning(_) | Event::RoundDone(_) => {}
-            Event::Window(_) | Event::Standing(_) | Event::Target { .. } => {
-                if let Some(load) = &mut self.load {
-                    load.tell(event);
-                }
+            Event::Started { .. }
+            | Event::Window(_)
+            | Event::Standing(_)
+            | Event::Target { .. } => {
+                self.tell_load(event, now, |model| &mut model.load);
             }
+        }
+    }
+
+    fn tell_load(
+        &mut self,
+        event: &Event<'_>,
+        now: Duration,
+        of: fn(&mut Self) -> &mut Option<Load>,
+    ) {
+        if let Event::Started {
+            target,
+            phases,
+            workers,
+            timeout,
+            ..
+        } = *event
+        {
+            self.step = None;
+            *of(self) = Some(Load::new(target, phases, workers, timeout, now));
+        } else if let Some(load) = of(self) {
+            load.tell(event);
         }
     }
 

@@ -4,8 +4,9 @@
 //! the terminal and waits for the answer, by a question on standard output, where results go, and with the keyboard in raw
 //! mode, where Ctrl-C is no signal. Here nothing is asked and nothing is read. The cursor rests at the view's first column
 //! and row; from there every line is written anew, and what is below is cleared. A terminal that is resized keeps the cursor
-//! at the text that it was at, so even lines that it has broken up are found again. The cursor is never hidden, and nothing
-//! else is changed that somebody would have to restore.
+//! at the text that it was at, so even lines that it has broken up are found again. The terminal is told to remember the
+//! place all the same: whoever presses Enter moves the cursor. It is never hidden, and nothing else is changed that somebody
+//! would have to restore.
 
 use std::io::{self, Write as _};
 
@@ -20,12 +21,22 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::style::{Color, Modifier};
 
+/// Where a view begins that was drawn before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the cursor.
+    Cursor,
+    /// Where the terminal was told to remember: the cursor was moved by keys.
+    Remembered,
+}
+
 /// The bytes that put `view` where the one before it stands, and `above` between it and what was printed before.
-pub(super) fn drawn(above: &[String], view: &Buffer) -> io::Result<Vec<u8>> {
+pub(super) fn drawn(place: Place, above: &[String], view: &Buffer) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     queue!(bytes, BeginSynchronizedUpdate)?;
-    if !above.is_empty() {
-        bytes.extend(cleared(above)?);
+    match above {
+        [] => place.go(&mut bytes)?,
+        above => bytes.extend(cleared(place, above)?),
     }
     // Where the terminal has just become narrower than it said, a line is cut instead of taking two rows.
     queue!(bytes, DisableLineWrap)?;
@@ -45,13 +56,16 @@ pub(super) fn drawn(above: &[String], view: &Buffer) -> io::Result<Vec<u8>> {
         queue!(bytes, MoveUp(view.area.height - 1))?;
     }
     bytes.push(b'\r');
-    queue!(bytes, EnableLineWrap, EndSynchronizedUpdate)?;
+    // What is remembered may be more than the place: whether lines wrap.
+    queue!(bytes, EnableLineWrap, SavePosition, EndSynchronizedUpdate)?;
     Ok(bytes)
 }
 
 /// The bytes that clear the view away and leave `above` where it stood.
-pub(super) fn cleared(above: &[String]) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![b'\r'];
+pub(super) fn cleared(place: Place, above: &[String]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    place.go(&mut bytes)?;
+    bytes.push(b'\r');
     // In two steps: a terminal that is to clear all of its screen may keep what was there, above.
     queue!(
         bytes,
@@ -67,6 +81,15 @@ pub(super) fn cleared(above: &[String]) -> io::Result<Vec<u8>> {
         write!(bytes, "{}\r\n", line.chars().map(fit).collect::<String>())?;
     }
     Ok(bytes)
+}
+
+impl Place {
+    fn go(self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Cursor => Ok(()),
+            Self::Remembered => queue!(bytes, RestorePosition),
+        }
+    }
 }
 
 /// A row without the blanks at its end.
@@ -118,25 +141,43 @@ mod tests {
     fn a_view_is_written_line_by_line_and_the_cursor_returns_to_its_first() {
         let view = Buffer::with_lines(["one", "two  "]);
         assert_eq!(
-            text(drawn(&[], &view)),
-            "␛[?2026h␛[?7l␍one␛[K␍\ntwo␛[K␛[J␛[1A␍␛[?7h␛[?2026l"
+            text(drawn(Place::Cursor, &[], &view)),
+            "␛[?2026h␛[?7l␍one␛[K␍\ntwo␛[K␛[J␛[1A␍␛[?7h␛7␛[?2026l"
         );
+    }
+
+    #[test]
+    fn a_view_from_which_keys_have_moved_the_cursor_is_found_again() {
+        let view = Buffer::with_lines(["one"]);
+        assert_eq!(
+            text(drawn(Place::Remembered, &[], &view)),
+            "␛[?2026h␛8␛[?7l␍one␛[K␛[J␍␛[?7h␛7␛[?2026l"
+        );
+        assert_eq!(
+            text(drawn(Place::Remembered, &["first".to_owned()], &view)),
+            "␛[?2026h␛8␍␛[K␛7␛[1B␛[J␛8first␍\n␛[?7l␍one␛[K␛[J␍␛[?7h␛7␛[?2026l"
+        );
+        let gone = text(cleared(Place::Remembered, &[]));
+        assert_eq!(gone, "␛8␍␛[K␛7␛[1B␛[J␛8");
     }
 
     #[test]
     fn lines_that_stay_take_the_place_of_the_view_and_the_view_stands_below() {
         let view = Buffer::with_lines(["one"]);
         assert_eq!(
-            text(drawn(&["first\nsecond".to_owned()], &view)),
-            "␛[?2026h␍␛[K␛7␛[1B␛[J␛8first␍\nsecond␍\n␛[?7l␍one␛[K␛[J␍␛[?7h␛[?2026l"
+            text(drawn(Place::Cursor, &["first\nsecond".to_owned()], &view)),
+            "␛[?2026h␍␛[K␛7␛[1B␛[J␛8first␍\nsecond␍\n␛[?7l␍one␛[K␛[J␍␛[?7h␛7␛[?2026l"
         );
-        assert_eq!(text(cleared(&[])), "␍␛[K␛7␛[1B␛[J␛8");
+        assert_eq!(text(cleared(Place::Cursor, &[])), "␍␛[K␛7␛[1B␛[J␛8");
     }
 
     #[test]
     fn nothing_that_is_printed_commands_the_terminal() {
         let line = "a \u{1b}[2Jclear\u{7}".to_owned();
-        assert_eq!(text(cleared(&[line])), "␍␛[K␛7␛[1B␛[J␛8a  [2Jclear ␍\n");
+        assert_eq!(
+            text(cleared(Place::Cursor, &[line])),
+            "␍␛[K␛7␛[1B␛[J␛8a  [2Jclear ␍\n"
+        );
     }
 
     #[test]
@@ -145,8 +186,8 @@ mod tests {
         view.set_string(0, 0, "dim", Style::new().add_modifier(Modifier::DIM));
         view.set_string(4, 0, "red", Style::new().fg(Color::Red));
         assert_eq!(
-            text(drawn(&[], &view)),
-            "␛[?2026h␛[?7l␍␛[0m␛[2mdim␛[0m ␛[0m␛[38;5;1mred␛[0m plain␛[K␛[J␍␛[?7h␛[?2026l"
+            text(drawn(Place::Cursor, &[], &view)),
+            "␛[?2026h␛[?7l␍␛[0m␛[2mdim␛[0m ␛[0m␛[38;5;1mred␛[0m plain␛[K␛[J␍␛[?7h␛7␛[?2026l"
         );
     }
 }

@@ -354,6 +354,39 @@ fn the_load_of_a_round_takes_two_lines() {
 }
 
 #[test]
+fn two_loads_at_once_are_both_shown() {
+    let mut told = fourth(rounds(false, "actix +6.1 % [+1.9, +10.4]"));
+    let phases = [ahead("warm", open(400), 3), ahead("steady", open(400), 5)];
+    let started = Event::Started {
+        target: "actix",
+        phases: &phases,
+        workers: 1,
+        timeout: TIMEOUT,
+        start_ns: 0,
+    };
+    let began = Duration::from_secs(70);
+    told.model.tell(&Event::Beside(&started), began);
+    let mut part = Part::new(0, 0);
+    (0..1_200).for_each(|k| part.record(&took(8 * MS + k * 1_000)));
+    told.tell(&Event::Beside(&Event::Window(&part)));
+    let standing = Standing {
+        at_ns: 3 * SECOND,
+        answered: 1_200,
+        in_flight: 3,
+        ..Standing::default()
+    };
+    told.tell(&Event::Beside(&Event::Standing(&standing)));
+    assert_snapshot!("duet-80", told.seen(80));
+    told.tell(&Event::RunDone(&RunDone {
+        round: 4,
+        rounds: 20,
+        arm: "actix",
+        result: "p99 9 ms",
+    }));
+    assert!(told.model.load.is_none() && told.model.beside.is_none());
+}
+
+#[test]
 fn every_terminal_is_wide_and_high_enough() {
     let (run, round) = (steady(), fourth(rounds(true, "p99 +1.2 % [−3.4, +6.1]")));
     let mut long = Told::start(&[ahead(&"x".repeat(64), open(1_000_000), 400_000)], 1);

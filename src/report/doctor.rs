@@ -120,6 +120,7 @@ mod tests {
           governor   ✓ performance
           boost      ✓ off
           memory     ✓ 20,480.0 of 24,576.0 MiB available
+          pages      ✓ transparent huge pages: madvise
           container  ✓ tailmark runs in none
           engine     ✓ Docker Engine 20.10.24 answers
           postgres   ✓ /usr/lib/postgresql/15/bin
@@ -185,6 +186,11 @@ mod tests {
                      mend: echo 0 > /sys/devices/system/cpu/cpufreq/boost, or echo 1 >
                      /sys/devices/system/cpu/intel_pstate/no_turbo
           memory     – not told: /proc/meminfo cannot be read
+          pages      ! transparent huge pages: always
+                     costs: a target may be given 2 MiB where it uses 4 KiB: its memory
+                     is more than on a machine with madvise, and differs from start to
+                     start
+                     mend: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled
           container  ! tailmark runs in one
                      costs: requests to the machine pass its network, and the memory of
                      targets outside cannot be read

@@ -91,7 +91,7 @@ impl TimeUnit {
         })
     }
 
-    /// `[1.71–2.02]`, or nothing where there is none.
+    /// `[1.71–2.02]`, `[1.71–∞]` where requests that never ended reach the upper end, or nothing where there is none.
     pub(super) fn interval(self, interval: Option<QuantileInterval>) -> String {
         interval.map_or(String::new(), |QuantileInterval { low, high, .. }| {
             format!("[{}–{}]", self.figure(low), self.figure(high))
@@ -100,10 +100,8 @@ impl TimeUnit {
 
     /// The longest exchange, marked where it was longer than could be seen.
     pub(super) fn max(self, times: &Distribution) -> String {
-        let known = times.ok.max().max(times.failed.max());
-        let censored = times.censored.max();
-        known.max(censored).map_or(UNKNOWN.to_owned(), |longest| {
-            self.bounded(longest, censored >= Some(longest))
+        times.max().map_or(UNKNOWN.to_owned(), |longest| {
+            self.bounded(longest.value, longest.censored)
         })
     }
 

@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::figures::{QUANTILES, supported};
-use crate::ledger::Distribution;
+use crate::ledger::{Bound, Distribution};
 use crate::run_record::resources::MemorySeries;
 use crate::run_record::{PhaseRecord, RunRecord};
 use crate::validity::State;
@@ -22,6 +22,7 @@ pub(super) fn run(record: &RunRecord) -> String {
         ],
     };
     times(record, &mut page);
+    lower_bounds(record, &mut page);
     requests(record, &mut page);
     rates(record, &mut page);
     resources(record, &mut page);
@@ -41,37 +42,58 @@ pub(super) fn run(record: &RunRecord) -> String {
 }
 
 fn times(record: &RunRecord, page: &mut Page) {
-    let kinds: [Family<Distribution>; 2] = [
-        (
-            "tailmark_response_seconds",
-            "From the moment a request was due to the end of its response.",
-            |phase| phase.tally.response(),
-        ),
-        (
-            "tailmark_service_seconds",
-            "From the moment a request was sent to the end of its response.",
-            |phase| phase.tally.service(),
-        ),
-    ];
-    for (name, help, of_phase) in kinds {
-        page.family(name, "summary", Some("seconds"), help);
-        for phase in record.measured() {
-            page.summary(name, &[("phase", phase.name.clone())], &of_phase(phase));
-            if name != "tailmark_response_seconds" {
-                continue;
-            }
-            for (names, flow) in record.flows.iter().zip(&phase.tally.flows) {
-                for (step, tally) in names.steps.iter().zip(&flow.steps) {
-                    let labels = [
-                        ("phase", phase.name.clone()),
-                        ("flow", names.name.clone()),
-                        ("step", step.clone()),
-                    ];
-                    page.summary(name, &labels, &tally.response);
-                }
+    let name = "tailmark_response_seconds";
+    let help = "From the moment a request was due to the end of its response.";
+    page.family(name, "summary", Some("seconds"), help);
+    for (labels, times) in responses(record) {
+        page.summary(name, &labels, &times);
+    }
+    let name = "tailmark_service_seconds";
+    let help = "From the moment a request was sent to the end of its response.";
+    page.family(name, "summary", Some("seconds"), help);
+    for phase in record.measured() {
+        let labels = [("phase", phase.name.clone())];
+        page.summary(name, &labels, &phase.tally.service());
+    }
+}
+
+/// Which quantiles of response time are not known to be so small: a summary has no mark for it.
+fn lower_bounds(record: &RunRecord, page: &mut Page) {
+    let name = "tailmark_response_lower_bound";
+    let help = "1 where a quantile of response time is a lower bound: requests that never ended could move it.";
+    page.family(name, "gauge", None, help);
+    for (labels, times) in responses(record) {
+        for (labels, bound) in quantiles(&labels, &times) {
+            page.sample(name, &labels, u8::from(bound.censored));
+        }
+    }
+}
+
+/// The response times of each measured phase, and of each of its steps, with the labels that name them.
+fn responses(record: &RunRecord) -> Vec<(Vec<Label>, Distribution)> {
+    let mut responses = Vec::new();
+    for phase in record.measured() {
+        let of_phase = vec![("phase", phase.name.clone())];
+        responses.push((of_phase.clone(), phase.tally.response()));
+        for (names, flow) in record.flows.iter().zip(&phase.tally.flows) {
+            for (step, tally) in names.steps.iter().zip(&flow.steps) {
+                let mut labels = of_phase.clone();
+                labels.extend([("flow", names.name.clone()), ("step", step.clone())]);
+                responses.push((labels, tally.response.clone()));
             }
         }
     }
+    responses
+}
+
+/// The quantiles that the sample supports, each with `labels` and its own.
+fn quantiles(labels: &[Label], times: &Distribution) -> Vec<(Vec<Label>, Bound)> {
+    let quantiles = QUANTILES.into_iter().filter_map(|quantile| {
+        let bound = supported(times, quantile)?;
+        let own = ("quantile", quantile.fraction().to_string());
+        Some((labels.iter().cloned().chain([own]).collect(), bound))
+    });
+    quantiles.collect()
 }
 
 fn requests(record: &RunRecord, page: &mut Page) {
@@ -137,13 +159,15 @@ fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
+type Label = (&'static str, String);
+
 /// The name of a family, what it means, and what a phase says of it.
 type Family<T> = (&'static str, &'static str, fn(&PhaseRecord) -> T);
 
 struct Page {
     text: String,
     /// Labels of every sample.
-    common: Vec<(&'static str, String)>,
+    common: Vec<Label>,
 }
 
 impl Page {
@@ -157,16 +181,9 @@ impl Page {
     }
 
     /// The quantiles that the sample supports, and how many there are.
-    fn summary(&mut self, name: &str, labels: &[(&str, String)], times: &Distribution) {
-        for quantile in QUANTILES {
-            if let Some(bound) = supported(times, quantile) {
-                let with_quantile: Vec<(&str, String)> = labels
-                    .iter()
-                    .cloned()
-                    .chain([("quantile", quantile.fraction().to_string())])
-                    .collect();
-                self.sample(name, &with_quantile, seconds(bound.value));
-            }
+    fn summary(&mut self, name: &str, labels: &[Label], times: &Distribution) {
+        for (labels, bound) in quantiles(labels, times) {
+            self.sample(name, &labels, seconds(bound.value));
         }
         self.sample(&format!("{name}_count"), labels, times.count());
     }

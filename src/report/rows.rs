@@ -58,12 +58,18 @@ pub(super) fn run(record: &RunRecord) -> String {
     rows.into_text()
 }
 
-/// Comparisons one after the other, such as a gate and its confirmation: a row per round, arm and metric.
+/// Comparisons one after the other, such as a gate and its confirmation: a row per round, arm and metric, those among them
+/// that it is `gated` by.
 ///
 /// # Panics
 /// Never: what is written to memory cannot fail to be.
 #[must_use]
-pub(super) fn rounds<'a>(comparisons: impl IntoIterator<Item = &'a Comparison>) -> String {
+pub(super) fn rounds<'a>(
+    comparisons: impl IntoIterator<Item = &'a Comparison>,
+    gated: &[Metric],
+) -> String {
+    let others = gated.iter().filter(|metric| !METRICS.contains(metric));
+    let metrics: Vec<Metric> = METRICS.iter().chain(others).copied().collect();
     let mut rows = Rows::new([
         "attempt", "round", "valid", "arm", "place", "requests", "failed", "metric", "value",
     ]);
@@ -73,7 +79,7 @@ pub(super) fn rounds<'a>(comparisons: impl IntoIterator<Item = &'a Comparison>) 
             for (index, (name, arm)) in arms.enumerate() {
                 let place = round.order.iter().position(|&other| other == index);
                 let (failed, requests) = arm.failed();
-                for metric in METRICS {
+                for &metric in &metrics {
                     rows.push([
                         i32::to_string(&attempt),
                         round.number.to_string(),
@@ -151,22 +157,27 @@ fn figures(record: &RunRecord) -> Vec<Figure> {
             interval: ends.clone().filter(|_| quantile == Quantile::P99),
             lower_bound: written(value.map(|(_, censored)| censored)),
         });
-    let known = response.ok.max().max(response.failed.max());
-    let censored = response.censored.max();
-    let longest = known.max(censored);
+    let longest = response.max();
     let max = Figure {
         name: "max_ns".to_owned(),
-        value: written(longest),
-        lower_bound: written(longest.map(|longest| censored >= Some(longest))),
+        value: written(longest.map(|longest| longest.value)),
+        lower_bound: written(longest.map(|longest| longest.censored)),
         ..Figure::default()
     };
     let series = memory(record).map(|(_, series)| series);
-    let (_, offered) = record.kept_up();
+    let is_open = record.measured().all(|phase| phase.model.is_open());
+    let (kept_up, offered) = record.kept_up();
+    let achieved = if is_open {
+        kept_up
+    } else {
+        record.achieved_rate()
+    };
     let plain = [
         ("requests", total.due.to_string()),
         ("failed", total.outcomes().failed().to_string()),
-        ("offered_rate", offered.to_string()),
-        ("achieved_rate", record.achieved_rate().to_string()),
+        // Users offer what the target lets them.
+        ("offered_rate", written(is_open.then_some(offered))),
+        ("achieved_rate", achieved.to_string()),
         (
             "memory_idle_bytes",
             written(series.and_then(|series| series.idle_bytes)),
@@ -187,7 +198,7 @@ fn figures(record: &RunRecord) -> Vec<Figure> {
 }
 
 /// What a round is compared by.
-const METRICS: [Metric; 11] = [
+const METRICS: [Metric; 12] = [
     Metric::Response(Quantile::P50),
     Metric::Response(Quantile::P90),
     Metric::Response(Quantile::P99),
@@ -196,6 +207,7 @@ const METRICS: [Metric; 11] = [
     Metric::Memory(MemoryFigure::Idle),
     Metric::Memory(MemoryFigure::P95),
     Metric::Memory(MemoryFigure::Peak),
+    Metric::Memory(MemoryFigure::Slope),
     Metric::Memory(MemoryFigure::AfterIdle),
     Metric::CpuPer1k,
     Metric::Startup,

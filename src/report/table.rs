@@ -340,7 +340,13 @@ impl<'a> View<'a> {
                 self.failures().join(" · ")
             );
             let first = self.first_failure().filter(|_| !verbose);
-            let first = first.map(|failure| format!("first: {}", failure_line(failure)));
+            let first = first.map(|failure| {
+                let more = match failure.response {
+                    Some(_) => " (-v shows the body)",
+                    None => "",
+                };
+                format!("first: {}{more}", failure_line(failure))
+            });
             page.verdict("failed", &[&share, &first.unwrap_or_default()]);
         }
         for failure in self.record.failures.iter().filter(|_| verbose) {
@@ -425,12 +431,15 @@ impl<'a> View<'a> {
             State::ClientBound => (
                 "CLIENT-BOUND",
                 format!(
-                    "{reasons}. The figures are tailmark's own, not the target's: try a lower -r"
+                    "{reasons}. The figures are tailmark's own, not the target's: try a lower -r or more --workers; tailmark doctor \
+                     says what this machine costs"
                 ),
             ),
             State::Disturbed => (
                 "DISTURBED",
-                format!("{reasons}. Run it again on a quieter machine"),
+                format!(
+                    "{reasons}. Run it again on a quieter machine; tailmark doctor says what this one costs"
+                ),
             ),
             State::DataExhausted => ("DATA EXHAUSTED", reasons),
         };

@@ -187,6 +187,17 @@ impl Said<'_> {
             } => vec![format!(
                 "{metric} of both was infinite in {infinite} of {rounds} rounds, so many requests were not ok: nothing can pass by it."
             )],
+            Reason::FailuresInSome { rounds: with } => {
+                let failures = self.judged().map(|judged| judged.failures);
+                let failures = failures.unwrap_or_default();
+                let part = |(failed, all): (u64, u64)| super::figures::percent(failed, all);
+                vec![format!(
+                    "{} of the candidate's requests were not ok, {} of the baseline's: more by over half a point, in {with} of \
+                     {rounds} rounds. So few rounds are no FAIL, and so many failures no PASS.",
+                    part(failures.candidate),
+                    part(failures.baseline)
+                )]
+            }
             Reason::NotConfirmed => self.not_confirmed(),
             _ => Vec::new(),
         }
@@ -210,7 +221,9 @@ impl Said<'_> {
     fn invalid(&self) -> Vec<String> {
         let reasons = self.decision.reasons.iter();
         let mut sentences: Vec<String> = reasons.filter_map(why_invalid).collect();
-        sentences.push("Not counted as a regression.".to_owned());
+        sentences.push(
+            "Not counted as a regression; the exit code is 4 (--on-invalid pass: 0).".to_owned(),
+        );
         sentences
     }
 

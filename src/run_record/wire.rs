@@ -500,7 +500,9 @@ impl WireFigures {
             imbalanced_count: tally.imbalanced,
             lag_lower_bounds: tally.coalesced,
             response_time: Some(WireTimes {
+                // An end at infinity is none that JSON can hold.
                 p99_ci_ns: interval
+                    .filter(|interval| interval.high.is_finite())
                     .map(|interval| [interval.low, interval.high].map(|end| end.round() as u64)),
                 ..WireTimes::of_distribution(&response)
             }),

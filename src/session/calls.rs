@@ -101,16 +101,18 @@ async fn teardown(
     }
 }
 
-/// Walks through each flow of `plan` once; the steps that were answered, and with which status.
+/// Walks through each flow of `plan` once: the steps that were answered, and with which status, and the exchange that ended
+/// it, where one was not as the scenario expects it.
 ///
 /// # Errors
-/// When something is not as the scenario expects it.
-pub(super) async fn preflight(plan: &Plan) -> Result<Vec<(String, u16)>, SessionError> {
+/// When the target's name has no address.
+pub(super) async fn preflight(
+    plan: &Plan,
+) -> Result<(Vec<(String, u16)>, Option<NotAsExpected>), SessionError> {
     let made = load::preflight(plan).await?;
-    match made.failed {
-        Some(shown) => Err(NotAsExpected::new("preflight", shown).into()),
-        None => Ok(made.answers),
-    }
+    let unexpected = made.failed;
+    let unexpected = unexpected.map(|shown| NotAsExpected::new("preflight", shown));
+    Ok((made.answers, unexpected))
 }
 
 impl NotAsExpected {

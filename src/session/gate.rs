@@ -65,6 +65,9 @@ pub async fn gate(
             }
         };
         let measured = rounds.next(comparison, &mut quietly).await?;
+        if let Some(again) = &record.confirmation {
+            record.first.check_targets(again.targets())?;
+        }
         record.interrupted = !measured;
         if measured || !record.first.rounds().is_empty() {
             folder.write(GATE_FILE, &record.to_json())?;
@@ -77,7 +80,8 @@ pub async fn gate(
     Ok(())
 }
 
-/// What is measured in an attempt: the same with the draws of its own.
+/// What is measured in an attempt: the same with the draws of its own. A confirmation needs no preflight: the targets have been
+/// seen to answer.
 #[must_use]
 pub fn attempt(request: &Request, attempt: Attempt, terms: &Terms) -> Request {
     let scenario = request.scenario.clone();
@@ -85,6 +89,7 @@ pub fn attempt(request: &Request, attempt: Attempt, terms: &Terms) -> Request {
     Request {
         scenario: scenario.with_seed(seed),
         order_seed: attempt.seed(terms.seed),
+        preflight: request.preflight && attempt == Attempt::First,
         ..request.clone()
     }
 }

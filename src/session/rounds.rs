@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use super::run::{self, run_once};
+use super::run::{self, run_anyway, run_once};
 use super::shutdown::Shutdown;
 use super::together::Together;
 use super::{Access, SessionError, Stage, Watcher};
@@ -25,7 +25,8 @@ pub struct Request {
     pub scenario: Scenario,
     /// What it was given.
     pub given: Given,
-    /// Whether each flow is walked through once before each load.
+    /// Whether each flow is walked through once before the first load of each target. What is not as expected there ends it
+    /// where the reference answers so, for then the others are held against nothing; of the others it is a warning.
     pub preflight: bool,
     /// That phase; the only measured one where none is named.
     pub phase: Option<String>,
@@ -101,16 +102,34 @@ impl Request {
         }
     }
 
-    /// Measures for longer where `fewest` requests would not come otherwise, to a tenth of a second; a tenth of them more is
-    /// asked for, since flows and arrivals are drawn.
+    /// Measures for longer where `fewest` requests would not come otherwise, to a tenth of a second. Flows and arrivals are
+    /// drawn, so it asks for so many that fewer come in one of 30,000 rounds at most.
     ///
     /// # Errors
     /// As [`Request::plan`].
     pub fn lengthen(&mut self, fewest: u64) -> Result<(), SessionError> {
-        let per_second = self.plan()?.rate.per_second() * self.scenario.requests_per_arrival();
-        let tenths = (fewest as f64 * 1.1 / per_second * 10.0).ceil();
-        self.measure = self.measure.max(Duration::from_secs_f64(tenths / 10.0));
+        self.measure = self.measure.max(self.time_of(fewest)?);
         Ok(())
+    }
+
+    /// Warms up for longer where `fewest` requests would not come otherwise, as [`Request::lengthen`] measures for longer.
+    ///
+    /// # Errors
+    /// As [`Request::plan`].
+    pub fn lengthen_warmup(&mut self, fewest: u64) -> Result<(), SessionError> {
+        self.warmup = self.warmup.max(self.time_of(fewest)?);
+        Ok(())
+    }
+
+    /// In how long `fewest` requests come, to a tenth of a second.
+    fn time_of(&self, fewest: u64) -> Result<Duration, SessionError> {
+        let arrivals = arrivals_for(
+            fewest,
+            self.scenario.requests_per_arrival(),
+            self.scenario.squared_requests_per_arrival(),
+        );
+        let tenths = (arrivals / self.plan()?.rate.per_second() * 10.0).ceil();
+        Ok(Duration::from_secs_f64(tenths / 10.0))
     }
 
     /// Threads of the generator in each run.
@@ -132,6 +151,22 @@ impl Request {
             seed,
         )?)
     }
+}
+
+/// How many arrivals make `fewest` requests, less four standard deviations, where an arrival makes `mean` on average and
+/// `squared` is the mean of the squares.
+///
+/// The requests of n arrivals of a Poisson process are n · mean on average, and their variance is n · squared; evenly spaced
+/// arrivals vary less. So √n is the root of mean · x² − 4 · √squared · x = fewest.
+fn arrivals_for(fewest: u64, mean: f64, squared: f64) -> f64 {
+    /// The normal distribution has 1 of 31,574 below four of them; sums of so many have less there, as they cannot be below 0.
+    const DEVIATIONS: f64 = 4.0;
+    if fewest == 0 {
+        return 0.0;
+    }
+    let spread = DEVIATIONS * squared.sqrt();
+    let root = (spread + (spread * spread + 4.0 * mean * fewest as f64).sqrt()) / (2.0 * mean);
+    root * root
 }
 
 /// Measures rounds, one after another, and saves each run in `folder` as soon as it is complete.
@@ -249,7 +284,7 @@ impl Rounds<'_> {
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// Measures two arms at once. Of two loads one can be followed: the first's.
+    /// Measures two arms at once.
     async fn duet(
         &self,
         number: usize,
@@ -262,9 +297,10 @@ impl Rounds<'_> {
         let watch = RefCell::new(watch);
         let mut of_first = |event: Event<'_>| (watch.borrow_mut())(event);
         let mut of_second = |event: Event<'_>| {
-            if !event.is_of_load() {
-                (watch.borrow_mut())(event);
-            }
+            (watch.borrow_mut())(match event.is_of_load() {
+                true => Event::Beside(&event),
+                false => event,
+            });
         };
         let [first, second] = arms;
         let both = tokio::try_join!(
@@ -291,7 +327,8 @@ impl Rounds<'_> {
         let run = run::Request {
             scenario: scenario.clone(),
             given: request.given.clone(),
-            preflight: request.preflight,
+            // Later trouble is the target's, and a figure of the round.
+            preflight: request.preflight && number == 1,
             target: target.clone(),
             access: request.access.clone(),
             at_most: None,
@@ -302,7 +339,12 @@ impl Rounds<'_> {
             after_load: request.after_load,
             together,
         };
-        let record = match run_once(self.stage, &run, folder.path(), self.shutdown, watch).await {
+        let (stage, path, shutdown) = (self.stage, folder.path(), self.shutdown);
+        let measured = match arm {
+            0 => run_once(stage, &run, path, shutdown, watch).await,
+            _ => run_anyway(stage, &run, path, shutdown, watch).await,
+        };
+        let record = match measured {
             // A run that was cut short stands beside none of the others.
             Ok(record) if record.interrupted => Err(super::shutdown::Interrupted.into()),
             result => result,
@@ -347,4 +389,102 @@ fn in_few_words(record: &RunRecord) -> String {
         words += &format!(": {}", record.validity.reasons.join("; "));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn request(flows: &str, rate: &str, arrivals: &str, measure: Duration) -> Request {
+        let text = format!(
+            "tailmark: 1\nflows:\n{flows}phases: [{{ name: p, rate: {rate}, arrivals: {arrivals}, for: 1s }}]\n"
+        );
+        let scenario = Scenario::parse("s.yaml", text.as_bytes());
+        Request {
+            scenario: scenario.map_err(|problems| problems.to_string()).unwrap(),
+            given: Given::default(),
+            preflight: false,
+            phase: None,
+            rate: None,
+            arms: Vec::new(),
+            access: Access::default(),
+            rounds: 40,
+            schedule: Schedule::default(),
+            warmup: Duration::ZERO,
+            measure,
+            order_seed: 1,
+            sample_hz: 20,
+            after_load: false,
+        }
+    }
+
+    /// A flow of one step.
+    const ONE: &str = "  one: { steps: [ { get: / } ] }\n";
+
+    /// Flows of one step and of nine.
+    fn one_and_nine() -> String {
+        let steps = (1..=9).map(|step| format!("{{ name: s{step}, get: / }}"));
+        let steps: Vec<String> = steps.collect();
+        format!("{ONE}  nine: {{ steps: [ {} ] }}\n", steps.join(", "))
+    }
+
+    #[test]
+    fn so_many_arrivals_leave_four_standard_deviations() {
+        for (fewest, mean, squared, arrivals) in [
+            // ((4 + √8,016) / 2)², ((4 + √1,616) / 2)² and ((4 + √816) / 2)²: p99, p95 and p90 of one step.
+            (2_000, 1.0, 1.0, 2_187.06),
+            (400, 1.0, 1.0, 488.40),
+            (200, 1.0, 1.0, 265.13),
+            // One and nine steps: a mean of 5, of squares 41; ((25.612 + √40,656) / 10)².
+            (2_000, 5.0, 41.0, 516.41),
+            (0, 1.0, 1.0, 0.0),
+        ] {
+            let found = arrivals_for(fewest, mean, squared);
+            assert!((found - arrivals).abs() < 0.01, "{fewest} {mean}: {found}");
+            let left = found * mean - 4.0 * (found * squared).sqrt();
+            assert!(fewest == 0 || (left - fewest as f64).abs() < 1e-6, "{left}");
+        }
+    }
+
+    #[test]
+    fn a_round_is_lengthened_as_far_as_it_has_to_be() {
+        let lengthened = |measure: u64, fewest: u64| {
+            let mut request = request(ONE, "500/s", "constant", Duration::from_millis(measure));
+            request.lengthen(fewest).unwrap();
+            request.measure.as_millis()
+        };
+        // 2,188 arrivals of 500/s.
+        assert_eq!(lengthened(1_000, 2_000), 4_400);
+        assert_eq!(lengthened(5_000, 2_000), 5_000);
+        assert_eq!(lengthened(700, 0), 700);
+    }
+
+    #[test]
+    fn no_round_has_too_few_requests_by_chance() {
+        let two = one_and_nine();
+        for (flows, arrivals, fewest) in [
+            (ONE, "poisson", 200),
+            (two.as_str(), "constant", 2_000),
+            (two.as_str(), "poisson", 2_000),
+        ] {
+            let mut request = request(flows, "90/s", arrivals, Duration::from_secs(1));
+            request.lengthen(fewest).unwrap();
+            let least = (1..=400).map(|number| requests(&request.round(number).unwrap()));
+            let least = least.min().unwrap();
+            assert!(least >= fewest, "{flows}{arrivals}: {least} of {fewest}");
+        }
+    }
+
+    /// The requests that a round is to make.
+    fn requests(round: &Scenario) -> u64 {
+        let schedule = crate::schedule::Schedule::new(round.phases(), round.seed());
+        let flows = Arc::new(schedule)
+            .arrivals()
+            .map(|arrival| round.flow_of(round.seed(), arrival.number));
+        flows
+            .map(|flow| round.flows()[flow].steps.len() as u64)
+            .sum()
+    }
 }

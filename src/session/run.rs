@@ -84,6 +84,29 @@ pub async fn run_once(
     shutdown: &Shutdown,
     watch: Watcher<'_>,
 ) -> Result<RunRecord, SessionError> {
+    run(stage, request, folder, shutdown, watch, false).await
+}
+
+/// The same of a target that is held against another, and is measured however it answers the preflight: what is not as
+/// expected there is a warning.
+pub(super) async fn run_anyway(
+    stage: &Stage,
+    request: &Request,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+) -> Result<RunRecord, SessionError> {
+    run(stage, request, folder, shutdown, watch, true).await
+}
+
+async fn run(
+    stage: &Stage,
+    request: &Request,
+    folder: &Path,
+    shutdown: &Shutdown,
+    watch: Watcher<'_>,
+    anyway: bool,
+) -> Result<RunRecord, SessionError> {
     check_limits(&request.scenario, request.workers)?;
     let spec = &request.target;
     let launched = launch(stage, spec, &request.access, folder, shutdown, watch);
@@ -105,7 +128,7 @@ pub async fn run_once(
         let _confined = stage.confine(|placement| &placement.generator)?;
         let probe = watched.as_ref().map(Watched::probe);
         let measured = calls::around(request, &target, shutdown, watch, async |plan, watch| {
-            let answered = preflight(request, &plan, shutdown, watch).await?;
+            let answered = preflight(request, &plan, shutdown, watch, anyway).await?;
             let measured = measure(request, plan, probe, shutdown, watch).await?;
             Ok((measured, answered))
         });
@@ -218,17 +241,32 @@ struct Measured {
 }
 
 /// Walks through each flow of `plan` once, unless that is not wanted; the steps that were answered, and with which status.
+/// What is not as expected ends it, unless the target is measured `anyway`.
 async fn preflight(
     request: &Request,
     plan: &Plan,
     shutdown: &Shutdown,
     watch: Watcher<'_>,
+    anyway: bool,
 ) -> Result<Vec<(String, u16)>, SessionError> {
     if !request.preflight {
         return Ok(Vec::new());
     }
     watch(Event::Step("walking through each flow once"));
-    shutdown.unless_requested(calls::preflight(plan)).await?
+    let made = shutdown.unless_requested(calls::preflight(plan)).await?;
+    let (answers, unexpected) = made?;
+    match unexpected {
+        Some(unexpected) if anyway => {
+            let name = &request.target.name;
+            let words = format!(
+                "{name}: {unexpected}\n  it is measured anyway: its requests count as they come"
+            );
+            watch(Event::Warning(&words));
+            Ok(answers)
+        }
+        Some(unexpected) => Err(unexpected.into()),
+        None => Ok(answers),
+    }
 }
 
 async fn measure(

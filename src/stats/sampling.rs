@@ -47,17 +47,29 @@ pub type AtRank = fn(&Distribution, u64) -> Option<u64>;
 
 /// The interval of `quantile` over consecutive windows of one phase, whose exchanges are read by `at_rank`; none where
 /// there are fewer than [`fewest`] exchanges.
+///
+/// Windows hold exchanges that never ended among those that failed; `endless` says how many there were in the phase. Had
+/// all of a window's lasted for ever, a rank would have at most the value of the one so many ranks above it: by that the
+/// upper end is read.
 #[must_use]
 pub fn of_windows(
     windows: &[Distribution],
     quantile: Quantile,
     at_rank: AtRank,
+    endless: u64,
 ) -> Option<QuantileInterval> {
+    let at_worst = |part: &Distribution, rank: u64| {
+        let above = endless.min(part.failed.count());
+        at_rank(part, rank + above).map_or(f64::INFINITY, |ns| ns as f64)
+    };
     let whole = Distribution::merged(windows);
-    let (mut low, mut high) = by_sampling(&whole, quantile, at_rank)?;
+    let (lowest, highest) = ends_by_sampling(&whole, quantile)?;
+    let mut low = lowest.map_or(0.0, |rank| value_at(&whole, rank, at_rank));
+    let mut high = at_worst(&whole, highest);
     let mut batches = batches(windows, fewest_per_round(quantile));
-    let value =
-        |part: &Distribution| at_rank(part, quantile.rank(part.count())).map(|ns| ns as f64);
+    let rank = |part: &Distribution| quantile.rank(part.count());
+    let value = |part: &Distribution| at_rank(part, rank(part)).map(|ns| ns as f64);
+    let worst = |part: &Distribution| at_worst(part, rank(part));
     let mut basis = Basis::SamplingOnly;
     while let (Some(merged), Some(values)) = (
         value(&whole),
@@ -71,7 +83,9 @@ pub fn of_windows(
             batches = batches.chunks(2).map(Distribution::merged).collect();
             continue;
         }
-        if let Some([from, to]) = sectioned(merged, &values) {
+        if let Some([from, _]) = sectioned(merged, &values) {
+            let worsts: Vec<f64> = batches.iter().map(worst).collect();
+            let to = sectioned(worst(&whole), &worsts).map_or(f64::INFINITY, |[_, to]| to);
             (low, high) = (low.min(from), high.max(to));
             basis = Basis::Batches(values.len());
         }
@@ -128,13 +142,23 @@ pub fn by_sampling(
     quantile: Quantile,
     at_rank: AtRank,
 ) -> Option<(f64, f64)> {
+    let (low, high) = ends_by_sampling(whole, quantile)?;
+    let value = |rank| value_at(whole, rank, at_rank);
+    Some((low.map_or(0.0, value), value(high)))
+}
+
+/// The ranks of its ends; the lower is none where it is below them all.
+fn ends_by_sampling(whole: &Distribution, quantile: Quantile) -> Option<(Option<u64>, u64)> {
     let count = whole.count();
     if count < fewest(quantile) {
         return None;
     }
     let [low, high] = order_statistics(count, quantile);
-    let value = |rank| at_rank(whole, rank).map_or(f64::INFINITY, |ns| ns as f64);
-    Some((low.map_or(0.0, value), value(high?)))
+    Some((low, high?))
+}
+
+fn value_at(times: &Distribution, rank: u64, at_rank: AtRank) -> f64 {
+    at_rank(times, rank).map_or(f64::INFINITY, |ns| ns as f64)
 }
 
 /// Equal spans of the phase, of at least `least` exchanges each; none where there is no such division.
@@ -223,7 +247,7 @@ mod tests {
     #[test]
     fn a_steady_run_has_an_interval_from_its_batches() {
         let windows: Vec<Distribution> = (0..24).map(|k| window(k + 100, 1_000, 1.0)).collect();
-        let found = of_windows(&windows, Quantile::P99, ok_rank).unwrap();
+        let found = of_windows(&windows, Quantile::P99, ok_rank, 0).unwrap();
         // The p99 of the exponential distribution: ln 100 = 4.605.
         let truth = 100f64.ln() * 1e6;
         assert!(found.low < truth && truth < found.high, "{found:?}");
@@ -234,17 +258,17 @@ mod tests {
     #[test]
     fn few_requests_leave_sampling_alone() {
         let windows: Vec<Distribution> = (0..12).map(|k| window(k, 100, 1.0)).collect();
-        let found = of_windows(&windows, Quantile::P99, ok_rank).unwrap();
+        let found = of_windows(&windows, Quantile::P99, ok_rank, 0).unwrap();
         assert_eq!(found.basis, Basis::SamplingOnly);
         // 13 windows cannot be divided into 6 to 12 equal spans.
         let windows: Vec<Distribution> = (0..13).map(|k| window(k, 3_000, 1.0)).collect();
-        let found = of_windows(&windows, Quantile::P99, ok_rank).unwrap();
+        let found = of_windows(&windows, Quantile::P99, ok_rank, 0).unwrap();
         assert_eq!(found.basis, Basis::SamplingOnly);
         assert_eq!(
-            of_windows(&[window(0, 367, 1.0)], Quantile::P99, ok_rank),
+            of_windows(&[window(0, 367, 1.0)], Quantile::P99, ok_rank, 0),
             None
         );
-        assert_eq!(of_windows(&[], Quantile::P99, ok_rank), None);
+        assert_eq!(of_windows(&[], Quantile::P99, ok_rank, 0), None);
     }
 
     #[test]
@@ -252,8 +276,34 @@ mod tests {
         // Half of the run on a machine that is half as fast.
         let scale = |k| if k < 6 { 1.0 } else { 2.0 };
         let windows: Vec<Distribution> = (0..12).map(|k| window(k, 3_000, scale(k))).collect();
-        let found = of_windows(&windows, Quantile::P99, ok_rank).unwrap();
+        let found = of_windows(&windows, Quantile::P99, ok_rank, 0).unwrap();
         assert_eq!(found.basis, Basis::SlowNoise);
+    }
+
+    #[test]
+    fn exchanges_that_never_ended_leave_the_upper_end_open() {
+        let all = |times: &Distribution, rank| times.all().value_at_rank(rank);
+        let windows = |given_up: u64| -> Vec<Distribution> {
+            let windows = (0..12).map(|k| {
+                let mut times = window(k + 100, 2_500 - given_up, 1.0);
+                (0..given_up).for_each(|_| times.failed.record(10_000_000_000));
+                times
+            });
+            windows.collect()
+        };
+        // Of 30,000, the upper rank of the p99 is some 35 above its own: 276 that may have lasted for ever reach it, 60 do not.
+        let many = of_windows(&windows(23), Quantile::P99, all, 276).unwrap();
+        assert_eq!(many.high, f64::INFINITY);
+        assert!(many.low < 7e6, "{many:?}");
+        let few = of_windows(&windows(5), Quantile::P99, all, 60).unwrap();
+        assert!(few.high < 10e6, "{few:?}");
+        // That they may have lasted longer moves the upper end up, and the lower not at all.
+        let known = of_windows(&windows(5), Quantile::P99, all, 0).unwrap();
+        assert!(known.high < few.high, "{known:?}, {few:?}");
+        assert_eq!(known.low, few.low);
+        // They are known to have ended: then their time counts as any other.
+        let ended = of_windows(&windows(23), Quantile::P99, all, 0).unwrap();
+        assert!(ended.high.is_finite(), "{ended:?}");
     }
 
     #[test]

@@ -16,6 +16,10 @@ use crate::random::{Stream, bits};
 /// boundary moves little with the seed.
 pub const VECTORS: usize = 20_000;
 
+/// How many looks are gone through for the first at which a level can be reached: the last of 32 comes after 458,752 rounds,
+/// and 1,074 equal signs are as seldom as the smallest number there is.
+const MANY_LOOKS: usize = 32;
+
 /// After how many rounds there is a look, in rising order; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looks(Vec<usize>);
@@ -59,14 +63,18 @@ impl Looks {
     /// have a probability above a quarter of 1 %, and a first look could not fail at that level.
     const FIRST: [usize; 5] = [10, 14, 20, 28, 40];
 
+    /// All looks that there could be.
+    fn all() -> impl Iterator<Item = usize> {
+        let further = (0..).flat_map(|doubled: u32| [28, 40].map(|n: usize| n << (doubled + 1)));
+        Self::FIRST.into_iter().chain(further)
+    }
+
     /// The looks that there is time for in `most` rounds: after 10, 14, 20, 28, 40, 56, 80, … of them.
     ///
     /// # Errors
     /// When there is none.
     pub fn new(most: usize) -> Result<Self, TooFewRounds> {
-        let further = (0..).flat_map(|doubled: u32| [28, 40].map(|n| n << (doubled + 1)));
-        let all = Self::FIRST.into_iter().chain(further);
-        let looks: Vec<usize> = all.take_while(|&n| n <= most).collect();
+        let looks: Vec<usize> = Self::all().take_while(|&n| n <= most).collect();
         if looks.is_empty() {
             return Err(TooFewRounds {
                 allowed: most,
@@ -88,21 +96,28 @@ impl Looks {
         }
     }
 
-    /// The same without the first ones at which not even equal signs of all rounds would be enough for `level`.
+    /// The same without the first ones that leave a look at which not even equal signs of all rounds would be enough for
+    /// `level`: where they come by chance more often than may be spent, or where less may be spent than the observed signs
+    /// alone are among so many `vectors`, once at that look and once at each before it.
     ///
     /// # Errors
-    /// When none is left.
-    pub fn sensitive_to(self, level: f64) -> Result<Self, TooFewRounds> {
-        let chance = |n: usize| 0.5f64.powi(i32::try_from(n).unwrap_or(i32::MAX));
-        let enough = |n: usize| chance(n) <= self.spent(level, n);
-        let left: Vec<usize> = self.0.iter().copied().filter(|&n| enough(n)).collect();
-        if left.is_empty() {
-            return Err(TooFewRounds {
+    /// When none is left. More rounds help where `level` is one of the vectors or more.
+    pub fn sensitive_to(self, level: f64, vectors: usize) -> Result<Self, TooFewRounds> {
+        let equal_signs = |n: usize| 0.5f64.powi(i32::try_from(n).unwrap_or(i32::MAX));
+        let is_enough = |(earlier, &n): (usize, &usize)| {
+            equal_signs(n) <= self.spent(level, n) && self.may_cross(level, n, vectors) > earlier
+        };
+        let mut rests = (0..self.0.len()).map(|first| &self.0[first..]);
+        match rests.find(|rest| rest.iter().enumerate().all(is_enough)) {
+            Some(rest) => Ok(Self(rest.to_vec())),
+            None => Err(TooFewRounds {
                 allowed: self.last(),
-                needed: (1..).find(|&n| chance(n) <= level).unwrap_or(usize::MAX),
-            });
+                needed: Self::all()
+                    .take(MANY_LOOKS)
+                    .find(|&n| equal_signs(n) <= level)
+                    .unwrap_or(usize::MAX),
+            }),
         }
-        Ok(Self(left))
     }
 
     /// After how many rounds they come.
@@ -127,6 +142,11 @@ impl Looks {
     fn spent(&self, level: f64, n: usize) -> f64 {
         level * n as f64 / self.last() as f64
     }
+
+    /// How many that is of so many `vectors` and the observed signs.
+    fn may_cross(&self, level: f64, n: usize, vectors: usize) -> usize {
+        (self.spent(level, n) * (vectors + 1) as f64 + 1e-9) as usize
+    }
 }
 
 impl Sequential<'_> {
@@ -135,19 +155,23 @@ impl Sequential<'_> {
     /// Of a number of rounds after which there is no look, none.
     #[must_use]
     pub fn at(&self, x: &[f64]) -> Option<AtLook> {
-        let place = self.looks.0.iter().position(|&n| n == x.len())?;
+        let last = self.up_to(x).pop()?;
+        (last.rounds == x.len()).then_some(last)
+    }
+
+    /// Every look that the values in `x` are enough for.
+    fn up_to(&self, x: &[f64]) -> Vec<AtLook> {
         let mut alive: Vec<u64> = (0..self.vectors as u64).collect();
-        let mut found = None;
-        for (earlier, &n) in self.looks.0[..=place].iter().enumerate() {
+        let reached = self.looks.0.iter().take_while(|&&n| n <= x.len());
+        let look = |(earlier, &n): (usize, &usize)| {
             let signed = Signed::new(x[..n].iter().copied());
-            let boundary = self.boundary(n, earlier, &signed, &mut alive);
-            found = Some(AtLook {
+            AtLook {
                 rounds: n,
                 doubled_statistic: signed.doubled_statistic(),
-                doubled_boundary: boundary,
-            });
-        }
-        found
+                doubled_boundary: self.boundary(n, earlier, &signed, &mut alive),
+            }
+        };
+        reached.enumerate().map(look).collect()
     }
 
     /// The boundary of the look after `n` rounds, which `earlier` ones came before; the vectors that reach it are no longer
@@ -155,7 +179,7 @@ impl Sequential<'_> {
     fn boundary(&self, n: usize, earlier: usize, signed: &Signed, alive: &mut Vec<u64>) -> u64 {
         let sums = Sums::new(signed.doubled_ranks());
         let mut statistics: Vec<u64> = alive.iter().map(|&v| sums.of(self.seed, v)).collect();
-        let may = (self.looks.spent(self.level, n) * (self.vectors + 1) as f64 + 1e-9) as usize;
+        let may = self.looks.may_cross(self.level, n, self.vectors);
         // The observed signs count as a vector that crosses, at this look and at each before it.
         let crossed = self.vectors - alive.len() + 1 + earlier;
         let boundary = match may.checked_sub(crossed) {
@@ -259,11 +283,32 @@ mod tests {
     #[test]
     fn a_first_look_that_could_not_fail_is_left_out() {
         // 2^-10 is .00098, and a quarter of the level may be spent after 10 of 40 rounds.
-        assert_eq!(usual().sensitive_to(0.01).unwrap(), usual());
-        let strict = usual().sensitive_to(0.01 / 3.0).unwrap();
+        let left = |most: usize, level: f64| Looks::new(most).unwrap().sensitive_to(level, VECTORS);
+        assert_eq!(left(40, 0.01).unwrap(), usual());
+        let strict = left(40, 0.01 / 3.0).unwrap();
         assert_eq!(strict.rounds(), [14, 20, 28, 40]);
-        let error = Looks::new(10).unwrap().sensitive_to(0.0001).unwrap_err();
+        let error = left(10, 0.0001).unwrap_err();
         assert_eq!((error.allowed, error.needed), (10, 14));
+        // 2^-14 is .00006: the next look is the one after 20.
+        let error = left(15, 0.00005).unwrap_err();
+        assert_eq!((error.allowed, error.needed), (14, 20));
+    }
+
+    #[test]
+    fn looks_that_could_not_fail_by_so_few_vectors_are_left_out() {
+        // Of 20,001 at .00005 the last look has one and the others none; at .0001 that after 28 has one, and the last two.
+        for (level, rounds) in [(0.00005, &[40][..]), (0.0001, &[28, 40][..])] {
+            let equal_signs: Vec<f64> = (1..=40).map(f64::from).collect();
+            let all = usual();
+            let crosses = |looks: &Looks| -> Vec<bool> {
+                let seen = sequential(looks, level, VECTORS).up_to(&equal_signs);
+                seen.iter().map(AtLook::crossed).collect()
+            };
+            assert!(!crosses(&all)[4], "the last of all looks");
+            let left = all.sensitive_to(level, VECTORS).unwrap();
+            assert_eq!(left.rounds(), rounds);
+            assert!(crosses(&left).iter().all(|&crossed| crossed), "{left:?}");
+        }
     }
 
     #[test]
@@ -331,9 +376,13 @@ mod tests {
         let looks = usual();
         let test = sequential(&looks, 0.05, 999);
         let mut x: Vec<f64> = (0..20).map(|k| f64::from(k % 7) - 2.5).collect();
-        let at_14 = test.at(&x[..14]);
-        x[19] = 1e9;
-        assert_eq!(test.at(&x[..14]), at_14);
+        let at_14 = test.at(&x[..14]).unwrap();
+        // Smaller ones than all before them, which would move the ranks of these, and larger ones.
+        for later in [0.1, -1e9] {
+            x[14..].fill(later);
+            let seen = test.up_to(&x);
+            assert_eq!((seen.len(), seen[1]), (3, at_14), "{later}");
+        }
     }
 
     proptest! {

@@ -372,6 +372,28 @@ pub(crate) fn hour() -> RunRecord {
     })
 }
 
+/// A run of 30,000 requests, of which 150 have another status, 38 time out, and one connection is reset.
+pub(crate) fn failing() -> RunRecord {
+    let yaml = "tailmark: 1\nflows: { read: { steps: [ { name: item, get: /v1/items/1 } ] } }\nphases: [ { name: steady, rate: 1000/s, for: 30s } ]\n";
+    run("failing", yaml, |asked| {
+        let due = (asked.second * 1e9) as u64;
+        let (outcome, status) = match asked.number {
+            17 => (Outcome::Reset, None),
+            number if number % 800 == 3 => (Outcome::Timeout, None),
+            number if number % 200 == 5 => (Outcome::StatusError, Some(503)),
+            _ => (Outcome::Ok, Some(200)),
+        };
+        Exchange {
+            due,
+            dispatched: Some(due + 20_000),
+            sent: Some(due + 25_000),
+            done: due + 25_000 + usual(asked.number, 1.0),
+            outcome,
+            status,
+        }
+    })
+}
+
 /// What arms are compared with: as many requests in a round as tell a p99.
 const CRUD: &str = "\
 tailmark: 1

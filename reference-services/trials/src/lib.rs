@@ -96,35 +96,47 @@ const DIESEL_DEADPOOL: Library = &[("STORE", "diesel"), ("DIESEL_POOL", "deadpoo
 const DIESEL_BB8: Library = &[("STORE", "diesel"), ("DIESEL_POOL", "bb8")];
 
 /// The suite of [`conformance`]: all of it with the usual way to Redis, what needs Redis with both pools, what serving can
-/// change under the tuned profile, and what can be asked of any service.
+/// change under the tuned profile, and what can be asked of any service. All at once, for they mostly wait: on servers of
+/// their own, since some stop or pause them.
 pub async fn conforms(program: &str) {
+    let failed = tokio::join!(
+        conforms_with(program, "REDIS_ACCESS", "manager"),
+        conforms_with(program, "REDIS_ACCESS", "deadpool"),
+        conforms_with(program, "REDIS_ACCESS", "bb8"),
+        conforms_with(program, "PROFILE", "tuned"),
+        conforms_as_any(program),
+    );
+    let failed = [failed.0, failed.1, failed.2, failed.3, failed.4].concat();
+    assert_eq!(failed, [""; 0]);
+}
+
+/// What of the suite a variable of this value could break; the cases that failed.
+async fn conforms_with(program: &str, name: &'static str, value: &'static str) -> Vec<String> {
     let ground = Ground::new(program, Durability::Test).await;
-    let mut failed = Vec::new();
-    for (name, value) in [
-        ("REDIS_ACCESS", "manager"),
-        ("REDIS_ACCESS", "deadpool"),
-        ("REDIS_ACCESS", "bb8"),
-        ("PROFILE", "tuned"),
-    ] {
-        let (mut subject, lease) = ground.subject().await;
-        subject.environment.push((name, value));
-        let outcome = match value {
-            "manager" => conformance::check(subject).await,
-            "tuned" => conformance::check_tuned(subject).await,
-            _ => conformance::check_redis(subject).await,
-        };
-        failed.extend(outcome.into_iter().map(|case| format!("{value}: {case}")));
-        ground.release(lease).await;
-    }
+    let (mut subject, lease) = ground.subject().await;
+    subject.environment.push((name, value));
+    let failed = match value {
+        "manager" => conformance::check(subject).await,
+        "tuned" => conformance::check_tuned(subject).await,
+        _ => conformance::check_redis(subject).await,
+    };
+    ground.release(lease).await;
+    ground.stop().await;
+    let named = failed.into_iter().map(|case| format!("{value}: {case}"));
+    named.collect()
+}
+
+/// What can be asked of any service; what was found wrong.
+async fn conforms_as_any(program: &str) -> Vec<String> {
+    let ground = Ground::new(program, Durability::Test).await;
     let (subject, lease) = ground.subject().await;
     let service = Service::start(&subject, &[]).await;
     let url = format!("http://{}", service.address);
     let rows = conformance::check_url(&url, |_| {}).await;
-    failed.extend(rows.into_iter().filter_map(|row| row.failure));
     drop(service);
     ground.release(lease).await;
     ground.stop().await;
-    assert_eq!(failed, [""; 0]);
+    rows.into_iter().filter_map(|row| row.failure).collect()
 }
 
 /// What of [`conformance`] is asked in gRPC, of a service that speaks it on the same port.

@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 use super::{Common, Shown};
 
 /// What `--help` says of it.
-pub(super) const REPORT: &str = "Shows a saved result again. Several runs are set side by side, behind what differs between them; which of two \
-                  services is faster single runs cannot say, and `tailmark compare` can.";
+pub(super) const REPORT: &str = "Shows a saved result again, or several runs side by side, after a list of what differs between them. It does \
+                  not say which of two services is faster: single runs cannot tell, and `tailmark compare` can.";
 
 /// `report`.
 #[derive(Debug, ClapArgs)]
@@ -18,7 +18,8 @@ pub(in crate::cli) struct ReportArgs {
     /// A saved result: its file or its folder; several runs are set side by side
     #[arg(value_name = "RECORD|DIR", required = true, num_args = 1..)]
     pub(in crate::cli) what: Vec<PathBuf>,
-    /// Write the result to FILE; its ending says the format (.json .md .html .csv; of a run .xml .hlog .hgrm .prom too); may be given again
+    /// Write the result to FILE; its ending says the format (.json .html; .md .csv except of start-ups; .xml of a run or a gate;
+    /// .hlog .hgrm .prom of a run); may be given again
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(in crate::cli) output: Vec<PathBuf>,
     #[command(flatten)]

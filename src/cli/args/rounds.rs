@@ -7,8 +7,9 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::super::access::AccessArgs;
 use super::super::runtime::RuntimeArgs;
-use super::{Common, Exporting, Placing, Saving, duration, rate};
+use super::{Common, Exporting, Placing, Saving, duration, output, rate};
 use crate::compare::{Metric, Schedule};
+use crate::report::Format;
 use crate::units::{Rate, parse_ratio};
 
 /// What a round is: the same for `compare` and `gate`.
@@ -17,17 +18,18 @@ pub(in crate::cli) struct RoundArgs {
     /// The file that describes targets [nearest of ./targets.yaml, ./reference-services/targets.yaml]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) targets: Option<PathBuf>,
-    /// Warm-up of each launch
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
-    pub(in crate::cli) warmup: Duration,
-    /// Measured time of each launch; longer where the quantiles that are compared need more requests
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub(in crate::cli) measure: Duration,
+    /// Warm-up of each launch, in place of the scenario's [3s, or as long as 1,000 requests take]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(in crate::cli) warmup: Option<Duration>,
+    /// Measured time of each launch, in place of the phase's `for`; a gate takes longer where its quantile needs more requests
+    /// [5s, or as long as its quantile needs; of a comparison the p99]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(in crate::cli) measure: Option<Duration>,
     /// The targets of a round one after the other, or both at once. Duet is experimental: each slows the other, so that changes
     /// look smaller than they are
     #[arg(long, value_name = "HOW", default_value = "interleave")]
     pub(in crate::cli) schedule: ScheduleWord,
-    /// The phase to measure [the only measured one]
+    /// The phase to measure [the only measured one with a rate]
     #[arg(long, value_name = "PHASE")]
     pub(in crate::cli) phase: Option<String>,
     /// Arrivals per second, the same for every target [the phase's]
@@ -44,7 +46,7 @@ pub(in crate::cli) struct RoundArgs {
     pub(in crate::cli) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) placing: Placing,
-    /// Do not walk through each flow once before each load
+    /// Do not walk through each flow once before the first load of each target
     #[arg(long)]
     pub(in crate::cli) no_preflight: bool,
     #[command(flatten)]
@@ -77,12 +79,22 @@ impl From<ScheduleWord> for Schedule {
     }
 }
 
+/// What `--help` says of it.
+pub(super) const COMPARE: &str = "Measures targets in rounds. In each, every target is launched and measured once, in random order, by the same \
+                  requests. Of the scenario one measured phase is taken, with its rate: its `for`, the other phases and the \
+                  thresholds are left out. A p99 is compared only where each round has 2,000 requests of each target; at a low \
+                  rate rounds are longer for that, unless --measure is given.\n\n\
+                  Exits 0 where it has measured, whatever differs; 2 where it could not be done, for a file, a flag, a target or \
+                  its stores; 4 where no request was ok, or of six rounds or more too many were void; 130 where it was \
+                  interrupted.";
+
 /// `compare`.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "tailmark compare scenarios/crud.yaml axum actix --rounds 6\n\
                   tailmark compare scenarios/crud.yaml axum@v1.4 axum@HEAD\n\
-                  tailmark compare http://127.0.0.1:8080/items http://127.0.0.1:8081/items -r 500"
+                  tailmark compare http://127.0.0.1:8080/items http://127.0.0.1:8081/items -r 500",
+    mut_arg("output", |arg| arg.help(output(Format::OF_COMPARISON, "")))
 )]
 pub(in crate::cli) struct CompareArgs {
     /// A scenario file, then the targets (NAME@REV builds one at a revision); or URLs of one path, to which one request is sent.
@@ -102,14 +114,19 @@ pub(in crate::cli) struct CompareArgs {
 /// What `--help` says of it.
 pub(super) const GATE: &str = "Measures a baseline and a candidate in rounds, and says whether the candidate is worse: FAIL where a change \
                   of what is allowed or less is rejected, PASS where one of what is to be ruled out is rejected, else \
-                  INCONCLUSIVE after the last round. A measurement that cannot be believed is INVALID and never passes. \
-                  Exits 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE where --on-inconclusive is fail, 4 for INVALID.";
+                  INCONCLUSIVE after the last round. A measurement that cannot be believed is INVALID.\n\n\
+                  Exits 0 for PASS, and for INCONCLUSIVE; 1 for FAIL; 2 where it could not be done, for a file, a flag, a target \
+                  or its stores; 3 for INCONCLUSIVE where --on-inconclusive is fail; 4 for INVALID, or 0 where --on-invalid is \
+                  pass; 130 where it was interrupted before it had decided. --aa and --against exit 0 whatever they say.";
 
 /// `gate`.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "tailmark gate scenarios/crud.yaml --baseline-ref main --target axum\n\
-                  tailmark gate shop.yaml --baseline before --candidate after --metric p99 --metric mem.peak"
+                  tailmark gate shop.yaml --baseline before --candidate after --metric p99 --metric mem.peak",
+    mut_arg("output", |arg| {
+        arg.help(output(Format::OF_GATE, "; with --against no .xml, with --aa .json and .html alone"))
+    })
 )]
 pub(in crate::cli) struct GateArgs {
     /// A scenario file

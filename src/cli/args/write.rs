@@ -6,14 +6,14 @@ use clap::Args as ClapArgs;
 
 use super::Common;
 
+/// What `--help` says of it.
+pub(super) const INIT: &str = "Writes files to begin with, with comments that say what to change: a scenario of the URL, a targets file, \
+                  a job for GitHub or GitLab. A file that is there is never overwritten.";
+
 /// `init`.
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "tailmark init http://127.0.0.1:8080/items/1\n\
-                  tailmark init --targets --github",
-    long_about = "Writes files to begin with, with comments that say what to change: a scenario of the URL, a targets file, \
-                  a job for GitHub or GitLab. A file that is there is never overwritten."
-)]
+#[command(after_help = "tailmark init http://127.0.0.1:8080/items/1\n\
+                  tailmark init --targets --github")]
 pub(in crate::cli) struct InitArgs {
     /// Write a scenario that asks for this URL
     #[arg(value_name = "URL")]
@@ -24,7 +24,7 @@ pub(in crate::cli) struct InitArgs {
     /// Write targets.yaml: how services are started and reached
     #[arg(long)]
     pub(in crate::cli) targets: bool,
-    /// Write .github/workflows/latency.yml: a job that measures every change
+    /// Write .github/workflows/latency.yml: a job that runs the scenario for every change and fails on its thresholds
     #[arg(long)]
     pub(in crate::cli) github: bool,
     /// Write the same job for GitLab: .gitlab-ci.yml, or tailmark.gitlab-ci.yml beside one

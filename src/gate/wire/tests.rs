@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::compare::fixtures::arm_run;
+use crate::exchange::Outcome;
 use crate::gate::fixtures::{gate, terms};
-use crate::run_record::fixtures::{MS, ok, spread};
+use crate::run_record::fixtures::{Answer, MS, ok, spread};
 
 /// The candidate answers in `slower` ms more than the baseline.
 fn given(slower: u64, at_most: usize) -> GateRecord {
@@ -63,6 +64,36 @@ fn the_verdict_stands_first_and_is_computed_from_the_rounds() {
         (&json["verdict"], &json["attempts"][0]["verdict"]),
         (&Value::Null, &json!("fail"))
     );
+}
+
+#[test]
+fn failures_in_some_rounds_are_kept_with_their_number() {
+    let record = gate(&terms(&["p99"], 10), 100, |_, arm, round| {
+        let base = MS + spread((round * 7 + arm) as u64, MS / 50);
+        arm_run(arm, |asked| {
+            let answer = ok(base + spread(asked.arrival, MS / 10));
+            match arm == 1 && round == 3 && asked.arrival % 2 == 0 {
+                true => Answer {
+                    outcome: Outcome::StatusError,
+                    status: Some(500),
+                    ..answer
+                },
+                false => answer,
+            }
+        })
+    });
+    let saved = record.to_json();
+    let json: Value = serde_json::from_str(&saved).unwrap();
+    let reasons = &json["reasons"];
+    assert_eq!(
+        (&json["verdict"], &reasons[0]["kind"], &reasons[0]["rounds"]),
+        (
+            &json!("inconclusive"),
+            &json!("failures in some rounds"),
+            &json!(1)
+        )
+    );
+    assert_eq!(GateRecord::from_json(&saved).unwrap(), record);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{LineGauge, Sparkline, Widget as _};
 
 use super::Look;
+use crate::ledger::Bound;
 use crate::units::three_digits;
 
 /// Fewer columns make no gauge, and no line of values.
@@ -26,7 +27,7 @@ pub(super) enum Row {
     /// Times in nanoseconds as a line, the newest last, and behind it how much its highest is.
     Spark {
         left: Span<'static>,
-        values: Vec<Option<u64>>,
+        values: Vec<Option<Bound>>,
     },
 }
 
@@ -57,7 +58,7 @@ impl Row {
     }
 }
 
-fn spark(left: &Span<'static>, values: &[Option<u64>], y: u16, look: Look, buffer: &mut Buffer) {
+fn spark(left: &Span<'static>, values: &[Option<Bound>], y: u16, look: Look, buffer: &mut Buffer) {
     /// Columns for how much the highest is.
     const TOP: usize = 16;
     let (start, _) = buffer.set_span(0, y, left, buffer.area.width);
@@ -67,12 +68,12 @@ fn spark(left: &Span<'static>, values: &[Option<u64>], y: u16, look: Look, buffe
         return;
     }
     let shown = &values[values.len().saturating_sub(usize::from(columns))..];
-    let Some(highest) = shown.iter().flatten().copied().max() else {
+    let Some(highest) = shown.iter().flatten().map(|bound| bound.value).max() else {
         return;
     };
     // The lowest is still to be seen.
-    let height = |ns: u64| {
-        let step = u128::from(ns) * u128::from(STEPS) / u128::from(highest.max(1));
+    let height = |bound: Bound| {
+        let step = u128::from(bound.value) * u128::from(STEPS) / u128::from(highest.max(1));
         (step as u64).clamp(1, STEPS)
     };
     Sparkline::default()
@@ -81,7 +82,12 @@ fn spark(left: &Span<'static>, values: &[Option<u64>], y: u16, look: Look, buffe
         .absent_value_symbol(" ")
         .style(look.lit())
         .render(Rect::new(start, y, columns, 1), buffer);
-    let top = format!("up to {} ms", three_digits(highest as f64 / 1e6));
+    let is_bound = |bound: &Bound| bound.censored && bound.value == highest;
+    let up_to = match shown.iter().flatten().any(is_bound) {
+        true => "≥",
+        false => "up to",
+    };
+    let top = format!("{up_to} {} ms", three_digits(highest as f64 / 1e6));
     put_at_end(&top, y, end, buffer);
 }
 

@@ -45,7 +45,7 @@ pub(in crate::progress) struct Load {
     pub(in crate::progress) last: Figures,
     pub(in crate::progress) phase: Figures,
     /// The p99 and the longest of the last seconds, second by second.
-    pub(in crate::progress) trail: VecDeque<[Option<u64>; 2]>,
+    pub(in crate::progress) trail: VecDeque<[Option<Bound>; 2]>,
     /// Walks answered per second, when the workers last told.
     achieved: Option<f64>,
     /// What the target uses; none before it was looked at.
@@ -270,8 +270,7 @@ impl Load {
         if self.trail.len() == MOST_IN_TRAIL {
             self.trail.pop_front();
         }
-        let [p99, max] = [self.last.p99, self.last.max].map(|bound| bound.map(|bound| bound.value));
-        self.trail.push_back([p99, max]);
+        self.trail.push_back([self.last.p99, self.last.max]);
     }
 
     /// Of the last second, or of as many as have enough exchanges for a p99.
@@ -367,23 +366,9 @@ impl Times {
             p50: supported(Quantile::P50),
             p99: supported(Quantile::P99),
             p99_9: supported(Quantile::P99_9),
-            max: self.max(),
+            max: self.response.max(),
             lag_p99: lag.filter(|_| count >= fewest(Quantile::P99)),
         }
-    }
-
-    fn max(&self) -> Option<Bound> {
-        let Distribution {
-            ok,
-            failed,
-            censored,
-        } = &self.response;
-        let known = ok.max().max(failed.max());
-        let bound = censored.max();
-        known.max(bound).map(|value| Bound {
-            value,
-            censored: bound >= Some(value),
-        })
     }
 }
 

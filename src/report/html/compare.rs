@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::behind::stores;
 use super::forest::{Gated, forest};
 use super::glossary;
-use super::page::{SCENARIO, Section, Shell, items, table, term, verbatim};
-use super::rounds::{pairs, spectra, told};
+use super::page::{SCENARIO, Section, Shell, items, long_table, table, term, verbatim};
+use super::rounds::{left_out, pairs, spectra, told};
 use super::run::parts;
 use crate::compare::{Comparison, Metric};
 use crate::gate::{GateRecord, Judged, Next, Terms, Verdict};
@@ -72,7 +72,7 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
     let (title, facts) = heading(comparison);
     let all = comparison.rounds().len();
     let valid = comparison.valid_rounds().count();
-    let is_good = valid > 0 && !comparison.interrupted;
+    let is_good = valid > 0 && !comparison.interrupted && !comparison.is_invalid();
     let mut sections = of_rounds(comparison, None, FIRST);
     sections.extend(setting(comparison));
     Shell {
@@ -234,15 +234,19 @@ fn of_rounds(comparison: &Comparison, gated: Option<Gated<'_>>, ids: Ids) -> Vec
         let plot = pairs(ids.pairs, comparison, quantile, unit);
         let body = html! {
             @if let Some(plot) = plot { (plot.render()) }
+            @if let Some(note) = left_out(comparison) { p.note { (note) } }
             details {
                 summary { "Every run of every round" }
-                (items(&runs, "Every run of every round"))
+                @for item in &runs {
+                    @if let Item::Grid(grid) = item { (long_table(grid, "Every run of every round", "report.csv")) }
+                }
             }
         };
         sections.push(Section::new(ids.rounds, format!("Rounds{}", ids.of), body).explained(html! {
             p {
                 "Each " (term("round", "round")) " is a line from arm to arm, so what moves all arms alike moves the line, and what "
-                "differs between them stretches it. A round that is " (term("void", "void")) " is crossed out."
+                "differs between them stretches it. A round that is " (term("void", "void")) " is crossed out. Where too many requests "
+                "were not ok, the figure is " (term("infinite", "∞")) ": it stands above the axis, as an arrow."
             }
         }));
     }
@@ -252,7 +256,7 @@ fn of_rounds(comparison: &Comparison, gated: Option<Gated<'_>>, ids: Ids) -> Vec
             p {
                 "All requests of all valid rounds in the order of how long they took: each step to the right is ten times rarer. "
                 "A line ends where requests were not ok: they count as " (term("infinite", "infinitely slow")) ". The shaded end "
-                "rests on fewer than four requests."
+                "rests on fewer than four requests, and where a line is thin, it has fewer than four beyond."
             }
         }));
     }

@@ -14,7 +14,7 @@ use crate::stats::{Change, Direction};
 use crate::threshold::MemoryFigure;
 use crate::units::Quantile;
 
-/// The changes that a page of rounds shows, in the order of their tables.
+/// The changes that a page of rounds shows, in the order of their tables: the quantiles first, the highest last.
 const METRICS: [Metric; 12] = [
     Metric::Response(Quantile::P50),
     Metric::Response(Quantile::P90),
@@ -126,6 +126,7 @@ fn title(comparison: &Comparison, arm: usize) -> String {
 }
 
 fn rows(comparison: &Comparison, arm: usize, gated: Option<Gated<'_>>) -> Vec<Row> {
+    let is_invalid = gated.is_none() && comparison.is_invalid();
     let row = |metric: Metric| {
         let found = comparison.change(arm, metric)?;
         // Of a gate, whose rounds ended when enough was seen, only the intervals of its looks hold.
@@ -142,8 +143,9 @@ fn rows(comparison: &Comparison, arm: usize, gated: Option<Gated<'_>>) -> Vec<Ro
                 (Change { interval, ..found }, String::new())
             }
             (None, _) => {
-                let words = match (said(&found, metric), found.interval) {
+                let words = match (said(comparison, &found, metric), found.interval) {
                     (Some(words), _) => words.to_owned(),
+                    (None, _) if is_invalid => String::new(),
                     (None, Some(_)) => "no difference shown".to_owned(),
                     (None, None) => {
                         format!("{} rounds give an interval", comparison.fewest_rounds())
@@ -152,18 +154,34 @@ fn rows(comparison: &Comparison, arm: usize, gated: Option<Gated<'_>>) -> Vec<Ro
                 (found, words)
             }
         };
+        let is_shown = !is_invalid && change.direction() != Direction::NotShown;
+        let filling = if is_shown { "" } else { " hollow" };
         Some(Row {
             name: name(metric),
-            class: match change.direction() {
-                Direction::NotShown => format!("{} hollow", tone(arm)),
-                _ => tone(arm),
-            },
+            class: format!("{}{filling}", tone(arm)),
             change,
             said,
             decides: standing.is_some(),
         })
     };
-    METRICS.into_iter().filter_map(row).collect()
+    metrics(gated).into_iter().filter_map(row).collect()
+}
+
+/// The changes that are shown: the usual ones, and at their places those others by which a gate decides.
+fn metrics(gated: Option<Gated<'_>>) -> Vec<Metric> {
+    let mut metrics = METRICS.to_vec();
+    for metric in gated.iter().flat_map(|gated| &gated.terms.metrics) {
+        if metrics.contains(metric) {
+            continue;
+        }
+        let is_before = |known: &Metric| match (known, metric) {
+            (Metric::Response(known), Metric::Response(own)) => known < own,
+            (_, own) => !own.is_latency(),
+        };
+        let place = metrics.iter().take_while(|known| is_before(known)).count();
+        metrics.insert(place, *metric);
+    }
+    metrics
 }
 
 /// A metric in words.

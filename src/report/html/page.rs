@@ -8,11 +8,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::glossary::{self, Term};
 use crate::report::layout::{Grid, Item};
+use crate::units::thousands;
 
 /// The style of every page.
 pub(super) const STYLE: &str = include_str!("report.css");
 /// What makes plots tell values, and tables sort. Without it everything is there, but still.
 pub(super) const SCRIPT: &str = include_str!("report.js");
+
+/// Rows of a table at most: a page is sent by mail.
+pub(super) const MOST_ROWS: usize = 500;
 
 /// Characters of a scenario that a page has.
 pub(super) const SCENARIO: usize = 100_000;
@@ -256,28 +260,45 @@ fn facts(items: &[&Item]) -> Markup {
 
 /// A grid as a table that sorts, in a box of its own that scrolls where the page is narrow.
 pub(super) fn table(grid: &Grid, about: &str) -> Markup {
+    long_table(grid, about, "report.json")
+}
+
+/// The same of a grid that may be long: `whole` is the file that has all of its rows.
+pub(super) fn long_table(grid: &Grid, about: &str, whole: &str) -> Markup {
     let columns = grid.columns();
     let names = whole_names(grid);
-    table_of(
-        about,
-        &html! { @for column in columns { (head(column.header(), !column.is_right())) } },
-        &html! {
-            @for ((cells, is_dim), name) in grid.rows().iter().zip(&names) {
-                tr.dim[*is_dim] {
-                    th scope="row" { (name) }
-                    @for (cell, column) in cells.iter().zip(columns).skip(1) {
-                        @if column.is_bold() {
-                            td { b { (cell) } }
-                        } @else if column.is_right() {
-                            td { (cell) }
-                        } @else {
-                            td.l { (cell) }
-                        }
+    let rows = grid.rows().iter().zip(&names).take(MOST_ROWS);
+    let heads = html! { @for column in columns { (head(column.header(), !column.is_right())) } };
+    let body = html! {
+        @for ((cells, is_dim), name) in rows {
+            tr.dim[*is_dim] {
+                th scope="row" { (name) }
+                @for (cell, column) in cells.iter().zip(columns).skip(1) {
+                    @if column.is_bold() {
+                        td { b { (cell) } }
+                    } @else if column.is_right() {
+                        td { (cell) }
+                    } @else {
+                        td.l { (cell) }
                     }
                 }
             }
-        },
-    )
+        }
+    };
+    html! { (table_of(about, &heads, &body)) (left_out(grid.rows().len(), whole)) }
+}
+
+/// What is said of rows for which a table has no room, if there are any.
+pub(super) fn left_out(rows: usize, whole: &str) -> Markup {
+    let count = |rows: usize| thousands(rows as u64);
+    html! {
+        @if rows > MOST_ROWS {
+            p.note {
+                "The first " (count(MOST_ROWS)) " of " (count(rows)) " rows: " (count(rows - MOST_ROWS)) " are left out. "
+                "-o " (whole) " has all of them."
+            }
+        }
+    }
 }
 
 /// The names of rows, each with the group that text has only at the first of a group, where those below are indented: rows

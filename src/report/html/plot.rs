@@ -85,6 +85,8 @@ pub(super) enum Glyph {
     Wedge,
     Slab,
     Cross,
+    /// Of what lies beyond every axis.
+    Arrow,
 }
 
 /// What stands at the right end of a line.
@@ -403,6 +405,7 @@ impl Glyph {
             Self::Wedge => "M0 4.6L4.6 -3.6H-4.6Z",
             Self::Slab => "M-5.2 -2.4H5.2V2.4H-5.2Z",
             Self::Cross => "M-4 -4L4 4M-4 4L4 -4",
+            Self::Arrow => "M0 -6L5 0H2V5H-2V0H-5Z",
         }
     }
 }
@@ -454,15 +457,26 @@ impl Key {
 
 /// A step for each value that holds from one place to another, in pieces where one does not follow the other.
 pub(super) fn steps(values: impl IntoIterator<Item = (f64, f64, f64)>) -> Vec<Vec<Place>> {
-    let mut runs: Vec<Vec<Place>> = Vec::new();
-    for (from, to, value) in values {
-        let follows =
-            |run: &&mut Vec<Place>| run.last().is_some_and(|last| (last[0] - from).abs() < 1e-9);
+    let [runs, _] = steps_apart(values.into_iter().map(|value| (value, false)));
+    runs
+}
+
+/// As [`steps`], with those that are marked apart, behind the others: a piece of either joins the one that it follows.
+pub(super) fn steps_apart(
+    values: impl IntoIterator<Item = ((f64, f64, f64), bool)>,
+) -> [Vec<Vec<Place>>; 2] {
+    let mut runs: [Vec<Vec<Place>>; 2] = [Vec::new(), Vec::new()];
+    let mut last: Option<(Place, bool)> = None;
+    for ((from, to, value), is_marked) in values {
         let step = [[from, value], [to, value]];
-        match runs.last_mut().filter(follows) {
-            Some(run) => run.extend(step),
-            None => runs.push(step.into()),
+        let joined = last.filter(|(place, _)| (place[0] - from).abs() < 1e-9);
+        let own = &mut runs[usize::from(is_marked)];
+        match (joined, own.last_mut()) {
+            (Some((_, was_marked)), Some(run)) if was_marked == is_marked => run.extend(step),
+            (Some((place, _)), _) => own.push(vec![place, step[0], step[1]]),
+            (None, _) => own.push(step.into()),
         }
+        last = Some((step[1], is_marked));
     }
     runs
 }
@@ -558,6 +572,23 @@ mod tests {
             panel().path(&[[0.0, 0.0], [0.1234, 0.5]]),
             "M0 100L123.4 50"
         );
+    }
+
+    #[test]
+    fn steps_that_are_marked_join_those_that_they_follow() {
+        let [plain, marked] = steps_apart([
+            ((0.0, 0.2, 0.1), false),
+            ((0.2, 0.4, 0.5), true),
+            ((0.4, 0.6, 0.6), true),
+            ((0.6, 0.8, 0.2), false),
+            // Nothing is known of what lies before it.
+            ((0.9, 1.0, 0.3), true),
+        ]);
+        let paths = |runs: &[Vec<Place>]| -> Vec<String> {
+            runs.iter().map(|run| panel().path(run)).collect()
+        };
+        assert_eq!(paths(&plain), ["M0 90H200", "M600 40V80H800"]);
+        assert_eq!(paths(&marked), ["M200 90V50H400V40H600", "M900 70H1000"]);
     }
 
     #[test]

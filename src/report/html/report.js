@@ -76,15 +76,21 @@ function shape(name, attributes) {
   return element;
 }
 
-/** What a cell is sorted by: a number where it begins with one, its text elsewhere; null where it says nothing. */
+/**
+ * What a cell is sorted by: its number where it begins with one, be it behind a sign or a word; its text elsewhere; null
+ * where it says nothing.
+ */
 function key(cell) {
   const text = cell.textContent.trim();
-  if (text === "" || text === "n/a") return null;
+  if (/^(–?$|n\/a\b)/.test(text)) return null;
   if (/^[+−±]?∞/.test(text)) return text.startsWith("−") ? -Infinity : Infinity;
-  const number = /^[[≥≤~±+]?\s*([−-]?)([\d,]*\.?\d+)/.exec(text);
+  const number = /^(under |more than )?[[≥≤~±+]?\s*([−-]?)([\d,]*\.?\d+)/.exec(text);
   if (!number) return text;
-  const size = Number(number[2].replaceAll(",", ""));
-  return number[1] ? -size : size;
+  const [, word, sign, digits] = number;
+  // A little beside the number that is named, which other cells may have.
+  const beside = { "under ": 1 - 1e-9, "more than ": 1 + 1e-9 }[word] ?? 1;
+  const size = Number(digits.replaceAll(",", "")) * beside;
+  return sign ? -size : size;
 }
 
 /** Sorts a table by the column of a button: the largest first, and the other way round the next time. */

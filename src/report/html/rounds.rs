@@ -3,15 +3,21 @@
 use super::forest::Gated;
 use super::plot::{Glyph, Hit, Key, Label, Panel, Place, Plot, Shape};
 use super::scale::{Scale, Tick};
-use super::spectrum::{Curve, plot as spectrum, shortened, titled};
+use super::spectrum::{Curve, at_the_end, plot as spectrum, titled};
 use super::timeline::CUT;
 use crate::compare::{Comparison, Metric, Round};
 use crate::report::figures::{QUANTILES, TimeUnit, UNKNOWN, change};
-use crate::units::Quantile;
+use crate::units::{Quantile, thousands};
 use crate::validity::State;
 
 /// The part of a round's place over which its arms are spread.
 const ASIDE: f64 = 0.45;
+/// The part of the height, above the axis, that infinite figures have where there are any.
+const LANE: f64 = 0.14;
+/// Marks of a plot at most: where there are more, only every second round is drawn, or every third, so that a page stays
+/// small enough to be sent.
+const MOST_MARKS: usize = 900;
+
 /// The class of an arm's colour and stroke: there are six, and then they begin again.
 pub(super) fn tone(arm: usize) -> String {
     format!("tone-{}", arm % 6 + 1)
@@ -63,108 +69,226 @@ pub(super) fn pairs(
     quantile: Quantile,
     unit: TimeUnit,
 ) -> Option<Plot> {
-    let rounds = comparison.rounds();
-    if rounds.is_empty() {
-        return None;
-    }
-    let metric = Metric::Response(quantile);
-    let value = |round: &Round, arm: usize| round.arms[arm].value(metric).map(|ns| unit.of(ns));
-    let arms = comparison.plan.arms.len();
-    let values = rounds
-        .iter()
-        .flat_map(|round| (0..arms).filter_map(|arm| value(round, arm)));
-    let values: Vec<f64> = values.collect();
-    let scale = Scale::around(values);
-    let width = 1.0 / rounds.len() as f64;
-    let mut shapes = Vec::new();
-    let mut hits = Vec::new();
-    for (k, round) in rounds.iter().enumerate() {
-        let state = if round.is_valid() { "" } else { " void" };
-        let places: Vec<(usize, Place)> = (0..arms)
-            .filter_map(|arm| {
-                // Beside each other, so that none hides another.
-                let place = (arm as f64 + 0.5) / arms as f64 - 0.5;
-                let x = (k as f64 + 0.5 + place * ASIDE) * width;
-                Some((arm, [x, scale.place(value(round, arm)?)]))
-            })
-            .collect();
-        shapes.push(Shape::Line {
-            class: format!("pair{state}"),
-            runs: vec![places.iter().map(|(_, place)| *place).collect()],
-        });
-        shapes.extend(places.iter().map(|&(arm, at)| Shape::Mark {
-            class: format!("{}{state}", tone(arm)),
-            glyph: if round.is_valid() {
-                glyph(arm)
-            } else {
-                Glyph::Cross
-            },
-            at,
-        }));
-        hits.push(Hit {
-            from: k as f64 * width,
-            to: (k as f64 + 1.0) * width,
-            says: says(comparison, round, metric, unit),
-            dots: Vec::new(),
-        });
-    }
-    let last = rounds.iter().rev().find(|round| round.is_valid());
-    let labels = comparison
-        .plan
-        .arms
-        .iter()
-        .enumerate()
-        .filter_map(|(arm, name)| {
-            Some(Label {
-                class: tone(arm),
-                y: scale.place(value(last?, arm)?),
-                text: shortened(name),
-            })
-        });
-    let mut legend: Vec<Key> = comparison
-        .plan
-        .arms
-        .iter()
-        .enumerate()
-        .map(|(arm, name)| Key::marked(&format!("{} dot", tone(arm)), glyph(arm), name))
-        .collect();
-    let from = if scale.is_cut() { CUT } else { "" };
-    if rounds.iter().any(|round| !round.is_valid()) {
-        legend.push(Key::marked(
-            "void dot",
-            Glyph::Cross,
-            "void round: in no figure",
-        ));
-    }
+    let drawn = Drawn::of(comparison, Metric::Response(quantile), unit)?;
+    let title = titled(
+        &format!("{quantile} of response time"),
+        drawn.axis.scale,
+        unit,
+    );
+    let from = if drawn.axis.scale.is_cut() { CUT } else { "" };
     Some(Plot {
         id,
-        name: format!("{quantile} of every arm in each of {} rounds", rounds.len()),
+        name: format!(
+            "{quantile} of every arm in each of {} rounds",
+            drawn.rounds.len()
+        ),
         panels: vec![Panel {
-            title: format!(
-                "{}{from}",
-                titled(&format!("{quantile} of response time"), scale, unit)
-            ),
+            title: format!("{title}{from}"),
             height: 220.0,
-            ticks: scale.ticks(6),
-            shapes,
-            labels: labels.collect(),
+            ticks: drawn.axis.ticks(),
+            shapes: drawn.shapes(),
+            labels: drawn.labels(),
         }],
-        ticks: numbers(rounds, width),
+        ticks: drawn.numbers(),
         axis: "round, in the order of measurement".to_owned(),
         spans: Vec::new(),
-        hits,
-        legend,
+        hits: drawn.hits(),
+        legend: drawn.legend(),
     })
 }
 
-fn numbers(rounds: &[Round], width: f64) -> Vec<Tick> {
-    let numbers = rounds.iter().enumerate();
-    numbers
-        .map(|(k, round)| Tick {
-            at: (k as f64 + 0.5) * width,
-            label: round.number.to_string(),
+/// What is said where not every round is drawn.
+pub(super) fn left_out(comparison: &Comparison) -> Option<String> {
+    let (every, all) = (every(comparison), comparison.rounds().len());
+    let drawn = all.div_ceil(every);
+    (every > 1).then(|| {
+        format!(
+            "One of {every} rounds is drawn, {} of {}: {} are left out. -o report.csv has all of them.",
+            thousands(drawn as u64),
+            thousands(all as u64),
+            thousands((all - drawn) as u64)
+        )
+    })
+}
+
+/// One of how many rounds is drawn.
+fn every(comparison: &Comparison) -> usize {
+    let marks = comparison.rounds().len() * comparison.plan.arms.len();
+    marks.div_ceil(MOST_MARKS).max(1)
+}
+
+/// Rounds as they are drawn.
+struct Drawn<'a> {
+    comparison: &'a Comparison,
+    rounds: Vec<&'a Round>,
+    metric: Metric,
+    unit: TimeUnit,
+    axis: Axis,
+}
+
+/// The height of figures, with a lane above it for those that are infinite.
+#[derive(Clone, Copy)]
+struct Axis {
+    scale: Scale,
+    has_finite: bool,
+    has_infinite: bool,
+}
+
+impl Axis {
+    fn of(values: &[f64]) -> Self {
+        Self {
+            scale: Scale::around(values.iter().copied()),
+            has_finite: values.iter().any(|value| value.is_finite()),
+            has_infinite: values.iter().any(|value| value.is_infinite()),
+        }
+    }
+
+    fn place(self, value: f64) -> f64 {
+        match value.is_finite() {
+            true => self.scale.place(value) * self.top(),
+            false => 1.0 - LANE / 2.0,
+        }
+    }
+
+    /// Where the scale ends, and the lane begins.
+    fn top(self) -> f64 {
+        if self.has_infinite { 1.0 - LANE } else { 1.0 }
+    }
+
+    /// What is written beside it. Where nothing is finite there is nothing of which it would be the scale.
+    fn ticks(self) -> Vec<Tick> {
+        let finite = self.scale.ticks(6).into_iter();
+        let finite = finite.filter(|_| self.has_finite).map(|tick| Tick {
+            at: tick.at * self.top(),
+            ..tick
+        });
+        let infinite = self.has_infinite.then(|| Tick {
+            at: self.place(f64::INFINITY),
+            label: "∞".to_owned(),
+        });
+        finite.chain(infinite).collect()
+    }
+}
+
+impl<'a> Drawn<'a> {
+    /// None where there are no rounds.
+    fn of(comparison: &'a Comparison, metric: Metric, unit: TimeUnit) -> Option<Self> {
+        let every = every(comparison);
+        let rounds: Vec<&Round> = comparison.rounds().iter().step_by(every).collect();
+        let arms = rounds.iter().flat_map(|round| &round.arms);
+        let values = arms.filter_map(|arm| Some(unit.of(arm.value(metric)?)));
+        let axis = Axis::of(&values.collect::<Vec<_>>());
+        (!rounds.is_empty()).then_some(Self {
+            comparison,
+            rounds,
+            metric,
+            unit,
+            axis,
         })
-        .collect()
+    }
+
+    /// The part of the width that a round has.
+    fn width(&self) -> f64 {
+        1.0 / self.rounds.len() as f64
+    }
+
+    fn names(&self) -> impl Iterator<Item = (usize, &'a String)> {
+        self.comparison.plan.arms.iter().enumerate()
+    }
+
+    fn value(&self, round: &Round, arm: usize) -> Option<f64> {
+        let value = round.arms[arm].value(self.metric)?;
+        Some(self.unit.of(value))
+    }
+
+    fn shapes(&self) -> Vec<Shape> {
+        let mut shapes = Vec::new();
+        for (k, round) in self.rounds.iter().enumerate() {
+            let state = if round.is_valid() { "" } else { " void" };
+            let marks = self.marks(k, round);
+            shapes.push(Shape::Line {
+                class: format!("pair{state}"),
+                runs: vec![marks.iter().map(|(_, _, at)| *at).collect()],
+            });
+            shapes.extend(marks.into_iter().map(|(arm, glyph, at)| Shape::Mark {
+                class: format!("{}{state}", tone(arm)),
+                glyph,
+                at,
+            }));
+        }
+        shapes
+    }
+
+    /// The arms of a round that have a value, each with its mark: beside each other, so that none hides another.
+    fn marks(&self, k: usize, round: &Round) -> Vec<(usize, Glyph, Place)> {
+        let arms = self.comparison.plan.arms.len();
+        let mark = |arm: usize| {
+            let value = self.value(round, arm)?;
+            let place = (arm as f64 + 0.5) / arms as f64 - 0.5;
+            let x = (k as f64 + 0.5 + place * ASIDE) * self.width();
+            let glyph = match (round.is_valid(), value.is_finite()) {
+                (false, _) => Glyph::Cross,
+                (true, true) => glyph(arm),
+                (true, false) => Glyph::Arrow,
+            };
+            Some((arm, glyph, [x, self.axis.place(value)]))
+        };
+        (0..arms).filter_map(mark).collect()
+    }
+
+    /// Each arm's name at its last round that counts.
+    fn labels(&self) -> Vec<Label> {
+        let last = self.rounds.iter().rev().find(|round| round.is_valid());
+        let label = |(arm, name): (usize, &String)| {
+            let value = self.value(last?, arm)?;
+            let says = if value.is_finite() { "" } else { " ∞" };
+            Some(Label {
+                class: tone(arm),
+                y: self.axis.place(value),
+                text: at_the_end(name, says),
+            })
+        };
+        self.names().filter_map(label).collect()
+    }
+
+    fn numbers(&self) -> Vec<Tick> {
+        let rounds = self.rounds.iter().enumerate();
+        rounds
+            .map(|(k, round)| Tick {
+                at: (k as f64 + 0.5) * self.width(),
+                label: round.number.to_string(),
+            })
+            .collect()
+    }
+
+    fn hits(&self) -> Vec<Hit> {
+        let rounds = self.rounds.iter().enumerate();
+        rounds
+            .map(|(k, round)| Hit {
+                from: k as f64 * self.width(),
+                to: (k as f64 + 1.0) * self.width(),
+                says: says(self.comparison, round, self.metric, self.unit),
+                dots: Vec::new(),
+            })
+            .collect()
+    }
+
+    fn legend(&self) -> Vec<Key> {
+        let arms = self.names();
+        let key = |(arm, name): (usize, &String)| {
+            Key::marked(&format!("{} dot", tone(arm)), glyph(arm), name)
+        };
+        let mut legend: Vec<Key> = arms.map(key).collect();
+        if self.axis.has_infinite {
+            let endless = "∞, above the axis: too many requests were not ok";
+            legend.push(Key::marked("endless dot", Glyph::Arrow, endless));
+        }
+        if self.rounds.iter().any(|round| !round.is_valid()) {
+            let void = "void round: in no figure";
+            legend.push(Key::marked("void dot", Glyph::Cross, void));
+        }
+        legend
+    }
 }
 
 /// `round 7: axum 4.10, actix 4.35 ms (+6.1 %) · actix first`.
@@ -210,4 +334,92 @@ fn says(comparison: &Comparison, round: &Round, metric: Metric, unit: TimeUnit) 
         first.unwrap_or_default(),
         void.unwrap_or_default()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::fixtures::{arm_run, comparison};
+    use crate::exchange::Outcome;
+    use crate::run_record::fixtures::{Answer, MS, ok};
+
+    /// Six rounds in which one request of 50 fails, of the arms and rounds that `fails` names.
+    fn rounds(fails: impl Fn(usize, usize) -> bool) -> Comparison {
+        comparison(6, |arm, round| {
+            let base = ok((10 + arm as u64 + round as u64) * MS);
+            arm_run(arm, |asked| match asked.arrival % 50 {
+                7 if fails(arm, round) => Answer {
+                    outcome: Outcome::StatusError,
+                    status: Some(503),
+                    ..base
+                },
+                _ => base,
+            })
+        })
+    }
+
+    fn plot_of(comparison: &Comparison) -> Plot {
+        pairs("p", comparison, Quantile::P99, TimeUnit::Milliseconds).unwrap()
+    }
+
+    /// The heights of the marks, those of infinite figures and the others.
+    fn heights(plot: &Plot) -> [Vec<f64>; 2] {
+        let mut heights = [Vec::new(), Vec::new()];
+        for shape in &plot.panels[0].shapes {
+            if let Shape::Mark { glyph, at, .. } = shape {
+                heights[usize::from(*glyph != Glyph::Arrow)].push(at[1]);
+            }
+        }
+        heights
+    }
+
+    fn labels(ticks: &[Tick]) -> Vec<&str> {
+        ticks.iter().map(|tick| tick.label.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_infinite_stands_above_the_axis() {
+        let plot = plot_of(&rounds(|arm, round| arm == 1 && round > 3));
+        let [infinite, finite] = heights(&plot);
+        assert_eq!((infinite.len(), finite.len()), (3, 9));
+        let panel = &plot.panels[0];
+        let highest = finite.iter().copied().fold(0.0, f64::max);
+        let end = &panel.ticks[panel.ticks.len() - 2];
+        assert!(highest <= end.at && infinite.iter().all(|height| *height > end.at));
+        assert_eq!(panel.ticks.last().unwrap().label, "∞");
+        let ends: Vec<&str> = panel
+            .labels
+            .iter()
+            .map(|label| label.text.as_str())
+            .collect();
+        assert_eq!(ends, ["axum", "actix ∞"]);
+        assert!(
+            plot.legend
+                .iter()
+                .any(|key| key.glyph == Some(Glyph::Arrow))
+        );
+        assert!(
+            plot.hits[5].says.contains("actix ∞ ms"),
+            "{:?}",
+            plot.hits[5]
+        );
+    }
+
+    #[test]
+    fn without_a_finite_figure_there_is_no_scale() {
+        let plot = plot_of(&rounds(|_, _| true));
+        assert_eq!(labels(&plot.panels[0].ticks), ["∞"]);
+        let [infinite, finite] = heights(&plot);
+        assert_eq!((infinite.len(), finite.len()), (12, 0));
+    }
+
+    #[test]
+    fn without_an_infinite_figure_there_is_no_lane() {
+        let plot = plot_of(&rounds(|_, _| false));
+        let panel = &plot.panels[0];
+        assert!(!labels(&panel.ticks).contains(&"∞"));
+        assert_eq!(panel.ticks.last().unwrap().at, 1.0);
+        assert_eq!(plot.legend.len(), 2);
+        assert_eq!(left_out(&rounds(|_, _| false)), None);
+    }
 }

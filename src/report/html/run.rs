@@ -204,7 +204,12 @@ fn distribution(view: &View<'_>) -> Option<Section> {
         @if let Some(plot) = spectrum("spectrum", "time of a request", &curves, view.unit) { (plot.render()) }
         (table(&times(view), "Where the time went"))
         @if let Some(interval) = interval {
-            p.note { "The interval of the p99: " (table::basis(interval.basis)) "." }
+            p.note {
+                "The interval of the p99: " (table::basis(interval.basis)) "."
+                @if interval.high == f64::INFINITY {
+                    " Its upper end is ∞: requests that had not ended when they were given up reach it."
+                }
+            }
         }
     };
     let help = html! {
@@ -263,7 +268,8 @@ fn over_time(view: &View<'_>) -> Option<Section> {
         p {
             "Each step of a line is a " (term("window", "window")) " of " (timeline.widths()) ", with the requests that were due in "
             "it, whenever they were answered: a stall shows where it began. A quantile is drawn where the window has enough "
-            "requests to tell it; the longest is always drawn. Warm-ups and pauses are dimmed, and count for nothing."
+            "requests to tell it; the longest is always drawn. Dotted is what is only a " (term("bound", "lower bound")) ". Warm-ups and "
+            "pauses are dimmed, and count for nothing."
         }
         p {
             "Requests per second: what came due in each window. The dashed line is what the scenario planned: its arrivals "

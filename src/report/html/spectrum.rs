@@ -1,105 +1,91 @@
 //! Whole distributions on the axis of percentiles: every step to the right is as many times rarer.
 
-use super::plot::{Glyph, Hit, Key, Label, Panel, Place, Plot, Shape};
+mod curve;
+
+use super::plot::{Hit, Key, Label, Panel, Place, Plot, Shape};
 use super::scale::{Scale, percentile_axis, percentiles};
-use crate::histogram::Histogram;
-use crate::ledger::{Bound, Distribution};
+use crate::ledger::Bound;
 use crate::report::figures::TimeUnit;
-use crate::stats::sampling::QuantileInterval;
 use crate::units::three_digits;
+pub(super) use curve::Curve;
+use curve::told;
 
-/// A distribution as a line.
-pub(super) struct Curve {
-    pub(super) name: String,
-    /// Which colour and stroke it has.
-    pub(super) class: String,
-    pub(super) glyph: Option<Glyph>,
-    pub(super) times: Times,
-    /// How many there are.
-    pub(super) count: u64,
-    /// Of its p99.
-    pub(super) interval: Option<QuantileInterval>,
+/// A line in a plot of several: it ends where its own longest lies.
+struct Drawn<'a> {
+    curve: &'a Curve,
+    /// Its count, which is 1 ÷ (1 − q) of its longest, or the next that nobody could point at apart from it.
+    end: f64,
 }
 
-/// What a line is read from.
-pub(super) enum Times {
-    /// All of them, and those whose end was seen: the others are lower bounds.
-    Bounded { all: Histogram, known: Histogram },
-    /// Those that were ok: the others count as infinitely long.
-    OrInfinite { ok: Histogram },
+/// What a line says at a place.
+struct Reading {
+    /// None where it is infinite.
+    bound: Option<Bound>,
+    rests_on: Support,
 }
 
-/// A place on the axis.
-#[derive(Clone, Copy)]
-struct Step {
-    /// One of so many values is beyond it: 1 ÷ (1 − q).
-    one_of: f64,
-    /// Whether it is the end of the axis, where the longest lies.
-    is_end: bool,
+/// What stands behind a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Support {
+    Enough,
+    /// Too few are expected beyond it.
+    TooFew,
+    /// It is the longest of all, and as such no estimate.
+    Longest,
 }
 
 /// Places of each factor of ten: close enough that a line between two of them is read as it is.
 const PER_DECADE: f64 = 20.0;
 /// Places at most, whatever the sample.
 const MOST: f64 = 190.0;
-/// A quantile is told where so many values are expected beyond it; see [`crate::stats::fewest`]: −ln 0.025.
-const TOLD: f64 = 3.689;
+/// Ends of lines that are nearer to each other than this part of the axis, two pixels, are one.
+const APART: f64 = 0.002_5;
 
-impl Curve {
-    /// A line of all exchanges, of which some may be lower bounds.
-    pub(super) fn bounded(name: &str, class: &str, times: &Distribution) -> Self {
-        let known = Histogram::merged([&times.ok, &times.failed]);
-        let all = times.all();
-        Self::of(name, class, times.count(), Times::Bounded { all, known })
-    }
-
-    /// A line of the exchanges that were ok among all of them.
-    pub(super) fn or_infinite(name: &str, class: &str, times: &Distribution) -> Self {
-        let ok = times.ok.clone();
-        Self::of(name, class, times.count(), Times::OrInfinite { ok })
-    }
-
-    fn of(name: &str, class: &str, count: u64, times: Times) -> Self {
-        Self {
-            name: name.to_owned(),
-            class: class.to_owned(),
-            glyph: None,
-            times,
-            count,
-            interval: None,
+impl Drawn<'_> {
+    /// What the line says at a place; none where it has ended.
+    fn reading(&self, one_of: f64) -> Option<Reading> {
+        let Self { curve, end } = self;
+        if one_of == *end {
+            return Some(Reading {
+                bound: curve.longest,
+                rests_on: Support::Longest,
+            });
         }
-    }
-
-    /// What lies at a place; none beyond the longest.
-    fn at(&self, step: Step) -> Option<Bound> {
-        let rank = match step.is_end {
-            true => self.count,
-            false => rank(self.count, step.one_of),
+        let rests_on = match one_of <= told(curve.count) {
+            true => Support::Enough,
+            false => Support::TooFew,
         };
-        match &self.times {
-            Times::Bounded { all, known } => {
-                let value = all.value_at_rank(rank)?;
-                let at_worst = known.value_at_rank(rank);
-                let censored = !at_worst.is_some_and(|worst| Histogram::same_bucket(worst, value));
-                Some(Bound { value, censored })
-            }
-            Times::OrInfinite { ok } => ok.value_at_rank(rank).map(|value| Bound {
-                value,
-                censored: false,
-            }),
-        }
-    }
-
-    fn reaches(&self, step: Step, most: u64) -> bool {
-        step.one_of <= self.count as f64 || step.is_end && self.count == most
+        (one_of <= curve.count as f64).then(|| Reading {
+            bound: curve.at(one_of),
+            rests_on,
+        })
     }
 }
 
-/// The rank of the quantile that one of `one_of` values is beyond, as [`crate::units::Quantile::rank`] has it: ⌈q·n⌉.
-fn rank(count: u64, one_of: f64) -> u64 {
-    // What division does to the last digit is undone: of 2,900 values 29 lie beyond the p99, not 28.
-    let beyond = (count as f64 / one_of * (1.0 + 1e-12)).floor() as u64;
-    count.saturating_sub(beyond).max(1)
+impl Reading {
+    /// What is added to a line's class there.
+    fn manner(&self) -> &'static str {
+        let is_bound = self.bound.is_some_and(|bound| bound.censored);
+        match (self.rests_on == Support::Enough, is_bound) {
+            (true, false) => "",
+            (true, true) => " bound",
+            (false, false) => " few",
+            (false, true) => " few bound",
+        }
+    }
+
+    /// `axum 4.10`, `axum ≥ 740`, `axum 4.10 (too few)`.
+    fn said(&self, name: &str, unit: TimeUnit, is_end_of_all: bool) -> String {
+        let value = self.bound.map_or("∞".to_owned(), |bound| {
+            unit.bounded(bound.value, bound.censored)
+        });
+        let remark = match self.rests_on {
+            Support::TooFew => " (too few)",
+            Support::Longest if !is_end_of_all => " (its longest)",
+            Support::Longest | Support::Enough => "",
+        };
+        format!("{name} {value}{remark}")
+    }
 }
 
 /// The plot of these lines; none where there is nothing to draw.
@@ -113,47 +99,50 @@ pub(super) fn plot(
     if most < 2 {
         return None;
     }
-    let (axis, steps) = (percentile_axis(most), steps(most));
-    let values = curves.iter().flat_map(|curve| {
-        let reached = steps.iter().filter(|step| curve.reaches(**step, most));
-        reached.filter_map(|step| Some(unit.of(curve.at(*step)?.value as f64)))
+    let axis = percentile_axis(most);
+    let ends = ends(curves, axis);
+    let (lines, steps) = (drawn(curves, &ends), steps(&ends));
+    let values = lines.iter().flat_map(|line| {
+        let values = steps.iter().filter_map(|step| line.reading(*step)?.bound);
+        values.map(|bound| unit.of(bound.value as f64))
     });
     let scale = Scale::of_times(values);
-    let panel = panel(title, curves, &steps, most, [axis, scale], unit);
+    Some(Plot {
+        id,
+        name: format!("{title}: {}", described(curves, unit)),
+        panels: vec![panel(title, &lines, &steps, [axis, scale], unit)],
+        ticks: percentiles(most),
+        axis: "percentile: each step to the right is ten times rarer".to_owned(),
+        spans: Vec::new(),
+        hits: hits(&lines, &steps, [axis, scale], unit),
+        legend: legend(curves),
+    })
+}
+
+fn legend(curves: &[Curve]) -> Vec<Key> {
+    let key = |curve: &Curve| match curve.glyph {
+        Some(glyph) => Key::marked(&curve.class, glyph, &curve.name),
+        None => Key::line(&curve.class, &curve.name),
+    };
     let mut legend: Vec<Key> = curves.iter().map(key).collect();
     if curves.iter().any(|curve| curve.interval.is_some()) {
         legend.push(Key::band("tone-1 interval", "95 % interval of the p99"));
     }
-    legend.push(Key::band(
-        "unsure",
-        "fewer than 4 requests beyond: not to be relied on",
-    ));
-    Some(Plot {
-        id,
-        name: format!("{title}: {}", described(curves, unit)),
-        panels: vec![panel],
-        ticks: percentiles(most),
-        axis: "percentile: each step to the right is ten times rarer".to_owned(),
-        spans: Vec::new(),
-        hits: hits(curves, &steps, most, [axis, scale], unit),
-        legend,
-    })
-}
-
-fn key(curve: &Curve) -> Key {
-    match curve.glyph {
-        Some(glyph) => Key::marked(&curve.class, glyph, &curve.name),
-        None => Key::line(&curve.class, &curve.name),
+    if curves.len() > 1 {
+        let thin = "thin: fewer than 4 requests of that line beyond";
+        legend.push(Key::line("few", thin));
     }
+    let shaded = "fewer than 4 requests beyond: not to be relied on";
+    legend.push(Key::band("unsure", shaded));
+    legend
 }
 
 /// For those who do not see it: what each line says of a few percentiles.
 fn described(curves: &[Curve], unit: TimeUnit) -> String {
     let of = |curve: &Curve| {
         let value = |(one_of, name): (f64, &str)| {
-            let is_end = false;
-            let bound = curve.at(Step { one_of, is_end })?;
-            (curve.count as f64 >= one_of * TOLD)
+            let bound = curve.at(one_of)?;
+            (one_of <= told(curve.count))
                 .then(|| format!("{name} {}", unit.bounded(bound.value, bound.censored)))
         };
         let known: Vec<String> = [
@@ -171,45 +160,61 @@ fn described(curves: &[Curve], unit: TimeUnit) -> String {
     format!("{}; in {}", all.join("; "), unit.name())
 }
 
-/// Every place at which values are read, with the median and each nine among them.
-fn steps(most: u64) -> Vec<Step> {
-    let decades = (most as f64).log10();
+/// Where lines end, the farthest first: at their counts, of which those that are too near to each other are one.
+fn ends(curves: &[Curve], axis: Scale) -> Vec<f64> {
+    let counts = curves.iter().map(|curve| curve.count as f64);
+    let mut counts: Vec<f64> = counts.filter(|count| *count > 0.0).collect();
+    counts.sort_by(|a, b| b.total_cmp(a));
+    // Of each that follows, it is asked how far it lies from the last one that stays.
+    counts.dedup_by(|next, last| axis.place(*last) - axis.place(*next) < APART);
+    counts
+}
+
+/// The lines of which there is anything to draw, with their ends.
+fn drawn<'a>(curves: &'a [Curve], ends: &[f64]) -> Vec<Drawn<'a>> {
+    let of = |curve: &'a Curve| {
+        let mut nearest = ends.iter().rev();
+        let end = nearest.find(|end| **end >= curve.count as f64)?;
+        (curve.count > 0).then_some(Drawn { curve, end: *end })
+    };
+    curves.iter().filter_map(of).collect()
+}
+
+/// Every place at which values are read, with the median, each nine, and the ends of lines among them.
+fn steps(ends: &[f64]) -> Vec<f64> {
+    let most = ends[0];
+    let decades = most.log10();
     let per_decade = PER_DECADE.min((MOST / decades).floor()).max(1.0);
     let even =
         (0..(decades * per_decade).ceil() as u32).map(|k| 10f64.powf(f64::from(k) / per_decade));
     let nines = (1..=decades.floor() as i32).map(|nines| 10f64.powi(nines));
-    let mut places: Vec<f64> = even.chain(nines).chain([2.0]).collect();
-    places.retain(|one_of| *one_of <= most as f64);
+    let are_one = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+    let inner = even.chain(nines).chain([2.0]);
+    let inner =
+        inner.filter(|one_of| *one_of < most && !ends.iter().any(|end| are_one(*one_of, *end)));
+    let mut places: Vec<f64> = inner.chain(ends.iter().copied()).collect();
     places.sort_by(f64::total_cmp);
-    places.dedup_by(|a, b| (*a / *b - 1.0).abs() < 1e-9);
-    let end = Step {
-        one_of: most as f64,
-        is_end: true,
-    };
-    let inner = places.into_iter().map(|one_of| Step {
-        one_of,
-        is_end: false,
-    });
-    inner.chain([end]).collect()
+    places.dedup_by(|a, b| are_one(*a, *b));
+    places
 }
 
 fn panel(
     title: &str,
-    curves: &[Curve],
-    steps: &[Step],
-    most: u64,
+    lines: &[Drawn<'_>],
+    steps: &[f64],
     [axis, scale]: [Scale; 2],
     unit: TimeUnit,
 ) -> Panel {
-    let told = axis.place((most as f64 / TOLD).max(1.0));
+    let most = lines.iter().map(|line| line.curve.count).max();
     let mut shapes = vec![Shape::Stretch {
         class: "unsure".to_owned(),
-        from: told,
+        from: axis.place(told(most.unwrap_or(0))),
         to: 1.0,
     }];
     let mut labels = Vec::new();
     let height = |ns: f64| scale.place(unit.of(ns));
-    for curve in curves {
+    for line in lines {
+        let curve = line.curve;
         let p99 = axis.place(100.0);
         shapes.extend(curve.interval.map(|interval| Shape::Bar {
             class: format!("{} interval", curve.class),
@@ -217,15 +222,13 @@ fn panel(
             from: height(interval.low),
             to: height(interval.high),
         }));
-        let reached = steps.iter().filter(|step| curve.reaches(**step, most));
-        let places: Vec<(Place, bool)> = reached
-            .filter_map(|step| {
-                let bound = curve.at(*step)?;
-                let place = [axis.place(step.one_of), height(bound.value as f64)];
-                Some((place, bound.censored))
-            })
-            .collect();
-        shapes.extend(lines(&curve.class, &places));
+        let place = |step: &f64| {
+            let reading = line.reading(*step)?;
+            let place = [axis.place(*step), height(reading.bound?.value as f64)];
+            Some((place, reading.manner()))
+        };
+        let places: Vec<(Place, &str)> = steps.iter().filter_map(place).collect();
+        shapes.extend(stretches(&curve.class, &places));
         if let Some((place, _)) = places.last() {
             shapes.extend(curve.glyph.map(|glyph| Shape::Mark {
                 class: curve.class.clone(),
@@ -235,7 +238,7 @@ fn panel(
             labels.push(Label {
                 class: curve.class.clone(),
                 y: place[1],
-                text: shortened(&curve.name),
+                text: at_the_end(&curve.name, ""),
             });
         }
     }
@@ -248,82 +251,63 @@ fn panel(
     }
 }
 
-/// What is known as a line, and lower bounds as one that is told from it.
-fn lines(class: &str, places: &[(Place, bool)]) -> Vec<Shape> {
-    let from = places
-        .iter()
-        .position(|(_, censored)| *censored)
-        .unwrap_or(places.len());
-    let run = |places: &[(Place, bool)]| vec![places.iter().map(|(place, _)| *place).collect()];
-    let mut shapes = vec![Shape::Line {
-        class: class.to_owned(),
-        runs: run(&places[..from]),
-    }];
-    if from < places.len() {
-        shapes.push(Shape::Line {
-            class: format!("{class} bound"),
-            runs: run(&places[from.saturating_sub(1)..]),
-        });
-    }
-    shapes
+/// A line through these places in stretches, each in the manner of the places to which it leads.
+fn stretches(class: &str, places: &[(Place, &str)]) -> Vec<Shape> {
+    let mut before: Option<Place> = None;
+    let alike = places.chunk_by(|a, b| a.1 == b.1);
+    let stretch = |alike: &[(Place, &str)]| {
+        let own = alike.iter().map(|(place, _)| *place);
+        let run: Vec<Place> = before.into_iter().chain(own).collect();
+        before = run.last().copied();
+        Shape::Line {
+            class: format!("{class}{}", alike[0].1),
+            runs: vec![run],
+        }
+    };
+    alike.map(stretch).collect()
 }
 
-fn hits(
-    curves: &[Curve],
-    steps: &[Step],
-    most: u64,
-    [axis, scale]: [Scale; 2],
-    unit: TimeUnit,
-) -> Vec<Hit> {
-    let places: Vec<f64> = steps.iter().map(|step| axis.place(step.one_of)).collect();
-    let hit = |(k, step): (usize, &Step)| {
+fn hits(lines: &[Drawn<'_>], steps: &[f64], [axis, scale]: [Scale; 2], unit: TimeUnit) -> Vec<Hit> {
+    let places: Vec<f64> = steps.iter().map(|step| axis.place(*step)).collect();
+    let hit = |(k, step): (usize, &f64)| {
         let here = places[k];
         let before = k.checked_sub(1).map_or(0.0, |k| places[k].midpoint(here));
         let behind = places.get(k + 1).map_or(1.0, |next| here.midpoint(*next));
-        let reached = curves.iter().filter(|curve| curve.reaches(*step, most));
-        let values: Vec<(&Curve, Option<Bound>)> =
-            reached.map(|curve| (curve, curve.at(*step))).collect();
-        let said = values.iter().map(|(curve, bound)| {
-            let value = bound.map_or("∞".to_owned(), |bound| {
-                unit.bounded(bound.value, bound.censored)
-            });
-            format!("{} {value}", curve.name)
-        });
-        let said: Vec<String> = said.collect();
-        let rest = match step.is_end {
-            true => "the longest".to_owned(),
-            false => format!("one of {} takes longer", three_digits(step.one_of)),
-        };
-        let dots = values
+        let reached = lines
             .iter()
-            .filter_map(|(_, bound)| Some((0, scale.place(unit.of(bound.as_ref()?.value as f64)))));
+            .filter_map(|line| Some((&line.curve.name, line.reading(*step)?)));
+        let readings: Vec<(&String, Reading)> = reached.collect();
+        let is_end = readings
+            .iter()
+            .all(|(_, reading)| reading.rests_on == Support::Longest);
+        let said = readings
+            .iter()
+            .map(|(name, reading)| reading.said(name, unit, is_end));
+        let said: Vec<String> = said.collect();
+        let [what, rest] = match is_end {
+            true => ["max".to_owned(), "the longest".to_owned()],
+            false => [
+                name(*step),
+                format!("one of {} takes longer", three_digits(*step)),
+            ],
+        };
+        let dots = readings.iter().filter_map(|(_, reading)| {
+            Some((0, scale.place(unit.of(reading.bound?.value as f64))))
+        });
         Hit {
             from: before,
             to: behind,
-            says: format!(
-                "{}: {} {} · {rest}",
-                name(*step),
-                said.join(" · "),
-                unit.name()
-            ),
+            says: format!("{what}: {} {} · {rest}", said.join(" · "), unit.name()),
             dots: dots.collect(),
         }
     };
-    // At the end two places meet, and the longest is the one to be read.
-    let inner = steps
-        .iter()
-        .enumerate()
-        .filter(|(k, step)| step.is_end || places[*k] < 1.0 - 1e-9);
-    inner.map(hit).collect()
+    steps.iter().enumerate().map(hit).collect()
 }
 
-/// `p99`, `p99.32`, `max`.
-fn name(step: Step) -> String {
-    if step.is_end {
-        return "max".to_owned();
-    }
-    let digits = (step.one_of.log10() + 1e-9).floor().max(1.0) as usize;
-    let percent = format!("{:.digits$}", 100.0 - 100.0 / step.one_of);
+/// `p99`, `p99.32`.
+fn name(one_of: f64) -> String {
+    let digits = (one_of.log10() + 1e-9).floor().max(1.0) as usize;
+    let percent = format!("{:.digits$}", 100.0 - 100.0 / one_of);
     format!("p{}", percent.trim_end_matches('0').trim_end_matches('.'))
 }
 
@@ -333,49 +317,41 @@ pub(super) fn titled(title: &str, scale: Scale, unit: TimeUnit) -> String {
     format!("{title}, {}{kind}", unit.name())
 }
 
-/// A name at the end of a line: the legend has the whole of it.
-pub(super) fn shortened(name: &str) -> String {
+/// A name at the end of a line, and what is said of the end: the legend has the whole of it.
+pub(super) fn at_the_end(name: &str, says: &str) -> String {
     const MOST: usize = 9;
-    if name.chars().count() <= MOST {
-        return name.to_owned();
+    let most = MOST - says.chars().count();
+    if name.chars().count() <= most {
+        return format!("{name}{says}");
     }
-    let start: String = name.chars().take(MOST - 1).collect();
-    format!("{start}…")
+    let start: String = name.chars().take(most - 1).collect();
+    format!("{start}…{says}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Quantile;
+    use crate::ledger::Distribution;
 
-    #[test]
-    fn the_ranks_are_those_of_quantiles() {
-        for count in [1, 2, 3, 99, 100, 101, 2_900, 30_000, 999_999, 123_456_789] {
-            for (one_of, quantile) in [
-                (2.0, Quantile::P50),
-                (10.0, Quantile::P90),
-                (100.0, Quantile::P99),
-                (1_000.0, Quantile::P99_9),
-            ] {
-                assert_eq!(
-                    rank(count, one_of),
-                    quantile.rank(count),
-                    "{quantile} of {count}"
-                );
-            }
-        }
+    /// `count` times, evenly up to `most` milliseconds.
+    fn evenly(count: u64, most: u64) -> Distribution {
+        let mut times = Distribution::default();
+        (1..=count).for_each(|k| times.ok.record(k * most * 1_000_000 / count));
+        times
     }
 
     #[test]
     fn places_are_few_and_have_every_nine() {
-        for most in [2, 30_000, 1_000_000_000_000] {
-            let steps = steps(most);
+        for most in [3.0, 30_000.0, 1e12] {
+            let steps = steps(&[most]);
             assert!(steps.len() <= 205, "{most}: {}", steps.len());
             assert!(steps.iter().any(|step| name(*step) == "p50"));
-            assert!(steps.last().unwrap().is_end);
+            assert_eq!(steps.last(), Some(&most));
         }
-        let names: Vec<String> = steps(30_000).into_iter().map(name).collect();
-        for wanted in ["p0", "p50", "p90", "p99", "p99.9", "p99.99", "max"] {
+        let steps = steps(&[30_000.0, 1_000.0, 77.0]);
+        assert!(steps.is_sorted() && steps.contains(&77.0));
+        let names: Vec<String> = steps.into_iter().map(name).collect();
+        for wanted in ["p0", "p50", "p90", "p99", "p99.9", "p99.99"] {
             assert!(
                 names.iter().any(|name| name == wanted),
                 "{wanted}: {names:?}"
@@ -384,19 +360,79 @@ mod tests {
     }
 
     #[test]
+    fn ends_that_nobody_could_tell_apart_are_one() {
+        let curves = [30_000, 29_990, 400].map(|count| {
+            let times = evenly(count, 10);
+            Curve::bounded("a", "tone-1", &times)
+        });
+        let ends = ends(&curves, percentile_axis(30_000));
+        assert_eq!(ends, [30_000.0, 400.0]);
+        let lines = drawn(&curves, &ends);
+        let own: Vec<f64> = lines.iter().map(|line| line.end).collect();
+        assert_eq!(own, [30_000.0, 30_000.0, 400.0]);
+        let longest = lines[1].reading(30_000.0).unwrap();
+        assert_eq!(longest.bound, curves[1].longest);
+        // What has ended says nothing, and before that only what is there.
+        assert!(lines[2].reading(400.1).is_none() && lines[1].reading(29_995.0).is_none());
+    }
+
+    #[test]
+    fn a_small_sample_is_not_drawn_as_if_it_were_a_large_one() {
+        let curves = [
+            Curve::bounded("large", "tone-1", &evenly(100_000, 10)),
+            Curve::bounded("small", "tone-2", &evenly(500, 40)),
+        ];
+        let plot = plot("p", "time", &curves, TimeUnit::Milliseconds).unwrap();
+        let axis = percentile_axis(100_000);
+        let line = |wanted: &str| {
+            let mut shapes = plot.panels[0].shapes.iter();
+            let found = shapes.find_map(|shape| match shape {
+                Shape::Line { class, runs } if class == wanted => Some(runs[0].as_slice()),
+                _ => None,
+            });
+            found.unwrap()
+        };
+        let (sure, few) = (line("tone-2"), line("tone-2 few"));
+        assert!(sure.last().unwrap()[0] <= axis.place(told(500)));
+        assert_eq!(sure.last(), few.first());
+        assert!(few[1][0] > axis.place(told(500)));
+        // Its longest is where its own count ends, the other's at the end of the axis.
+        assert_eq!(few.last().unwrap()[0], axis.place(500.0));
+        assert_eq!(line("tone-1 few").last().unwrap()[0], 1.0);
+        let says = |start: &str| {
+            let mut says = plot.hits.iter().map(|hit| hit.says.as_str());
+            let found = says.find(|says| says.starts_with(start));
+            found.unwrap_or_else(|| panic!("{start} in {:?}", plot.hits))
+        };
+        assert!(says("p99:").ends_with(" · small 39.6 ms · one of 100 takes longer"));
+        assert!(says("p99.8: ").contains(" · small 40.0 (its longest) ms · one of 500"));
+        assert!(
+            says("p99.68").contains(" (too few) ms"),
+            "{}",
+            says("p99.68")
+        );
+        assert!(!says("p99.9:").contains("small"));
+        assert_eq!(says("max"), "max: large 10.0 ms · the longest");
+        assert!(plot.legend.iter().any(|key| key.class == "few"));
+    }
+
+    #[test]
+    fn the_longest_is_a_bound_where_any_was_given_up() {
+        let mut times = evenly(1_000, 10);
+        times.censored.record(2_000_000);
+        let curve = Curve::bounded("a", "tone-1", &times);
+        let plot = plot("p", "time", &[curve], TimeUnit::Milliseconds).unwrap();
+        let last = plot.hits.last().unwrap();
+        assert_eq!(last.says, "max: a ≥ 10.0 ms · the longest");
+    }
+
+    #[test]
     fn a_line_ends_where_requests_were_not_ok() {
         let mut times = Distribution::default();
         (1..=900).for_each(|k| times.ok.record(k * 1_000_000));
         (0..100).for_each(|_| times.failed.record(1));
         let curve = Curve::or_infinite("axum", "tone-1", &times);
-        let at = |one_of| {
-            curve
-                .at(Step {
-                    one_of,
-                    is_end: false,
-                })
-                .map(|bound| bound.value / 1_000_000)
-        };
+        let at = |one_of| curve.at(one_of).map(|bound| bound.value / 1_000_000);
         assert_eq!((at(2.0), at(100.0)), (Some(500), None));
         let plot = plot("p", "time", &[curve], TimeUnit::Milliseconds).unwrap();
         assert!(
@@ -404,5 +440,17 @@ mod tests {
             "{:?}",
             plot.hits.last()
         );
+    }
+
+    #[test]
+    fn a_name_at_an_end_takes_no_more_room_than_there_is() {
+        for (name, says, expected) in [
+            ("axum", "", "axum"),
+            ("axum-tuned", "", "axum-tun…"),
+            ("axum", " ∞", "axum ∞"),
+            ("axum-tuned", " ∞", "axum-t… ∞"),
+        ] {
+            assert_eq!(at_the_end(name, says), expected);
+        }
     }
 }

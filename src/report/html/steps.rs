@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::page::{Section, head, items, table, table_of, term};
+use super::page::{MOST_ROWS, Section, head, items, left_out, table, table_of, term};
 use super::plot::px;
 use super::run::parts;
 use super::scale::Scale;
@@ -13,8 +13,8 @@ use crate::report::table::{View, phases};
 use crate::run_record::FlowNames;
 use crate::units::{Quantile, thousands};
 
-/// Rows of a table at most; the CSV file has all there is.
-const MOST_ROWS: usize = 500;
+/// The file that has a row for every step and every phase.
+const WHOLE: &str = "report.csv";
 
 /// A row for each phase, where there are several.
 pub(super) fn phase_table(view: &View<'_>) -> Option<Section> {
@@ -90,7 +90,7 @@ fn steps_table(view: &View<'_>) -> Markup {
     let service = [Quantile::P50, Quantile::P99];
     let axis = bars(view);
     let columns = view.quantiles.columns("");
-    let rows = || steps(&view.record.flows, &view.total).take(MOST_ROWS);
+    let rows = || steps(&view.record.flows, &view.total);
     let heads = html! {
         (head("flow/step", true)) (head("requests", false)) (head("failed", false))
         @if unreached { (head("unreached", false)) }
@@ -99,7 +99,7 @@ fn steps_table(view: &View<'_>) -> Markup {
         @for quantile in service { (head(&format!("service {quantile}"), false)) }
     };
     let body = html! {
-        @for (name, step) in rows() {
+        @for (name, step) in rows().take(MOST_ROWS) {
             tr {
                 th scope="row" { (name) }
                 td { (thousands(step.outcomes.total())) }
@@ -113,14 +113,7 @@ fn steps_table(view: &View<'_>) -> Markup {
             }
         }
     };
-    html! {
-        (table_of("Steps", &heads, &body))
-        @if rows().count() == MOST_ROWS { (cut()) }
-    }
-}
-
-fn cut() -> Markup {
-    html! { p.note { "Only the first " (thousands(MOST_ROWS as u64)) " rows: -o report.csv writes all of them." } }
+    html! { (table_of("Steps", &heads, &body)) (left_out(rows().count(), WHOLE)) }
 }
 
 /// The axis of the bars of all steps.
@@ -179,15 +172,17 @@ fn each_phase(view: &View<'_>) -> Markup {
     ];
     columns.extend(view.quantiles.columns(&format!("{} ", view.unit.name())));
     let mut grid = Grid::new(columns);
-    let phases = view.record.measured();
-    let rows = phases.flat_map(|phase| {
-        steps(&view.record.flows, &phase.tally).map(move |(name, step)| (&phase.name, name, step))
-    });
-    for (phase, name, step) in rows.take(MOST_ROWS) {
+    let rows = || {
+        let phases = view.record.measured();
+        phases.flat_map(move |phase| {
+            let steps = steps(&view.record.flows, &phase.tally);
+            steps.map(move |(name, step)| (&phase.name, name, step))
+        })
+    };
+    for (phase, name, step) in rows().take(MOST_ROWS) {
         let counts = [step.outcomes.total(), step.outcomes.failed()].map(thousands);
         let start = [phase.clone(), name].into_iter().chain(counts);
         grid.row(start.chain(view.quantiles.cells(view.unit, &step.response, None)));
     }
-    let is_cut = grid.rows().len() == MOST_ROWS;
-    html! { (table(&grid, "Every step in every phase")) @if is_cut { (cut()) } }
+    html! { (table(&grid, "Every step in every phase")) (left_out(rows().count(), WHOLE)) }
 }

@@ -1,7 +1,7 @@
 //! A run over time: response times, what came and what was answered, and what the target used, on one axis.
 
 use super::columns::{Column, Line, of_phases, within};
-use super::plot::{Hit, Key, Label, Panel, Place, Plot, Shape, Span, steps};
+use super::plot::{Hit, Key, Label, Panel, Place, Plot, Shape, Span, steps, steps_apart};
 use super::scale::{Scale, moments, short};
 use super::spectrum::titled;
 use crate::report::figures::{TimeUnit, UNKNOWN};
@@ -60,7 +60,7 @@ impl<'a> Timeline<'a> {
 
     /// None of a run in which nothing was due.
     pub(super) fn plot(&self) -> Option<Plot> {
-        if self.columns.is_empty() {
+        if self.columns.iter().all(|column| column.due() == 0) {
             return None;
         }
         let scale = self.times_scale();
@@ -98,8 +98,9 @@ impl<'a> Timeline<'a> {
 
     /// How long the stretches are of which each point is one: `1 s`, or `1 to 16 s`; the last of a phase may be shorter.
     pub(super) fn widths(&self) -> String {
-        let firsts = self.columns.chunk_by(|a, b| a.phase == b.phase);
-        let widths: Vec<u64> = firsts
+        let phases = self.columns.chunk_by(|a, b| a.phase == b.phase);
+        let asked = phases.filter(|of_phase| of_phase.iter().any(|column| column.due() > 0));
+        let widths: Vec<u64> = asked
             .map(|of_phase| of_phase[0].to - of_phase[0].from)
             .collect();
         let seconds = |ns: u64| short((ns as f64 / 1e8).round() / 10.0);
@@ -142,59 +143,66 @@ impl<'a> Timeline<'a> {
     }
 
     fn times(&self, scale: Scale) -> Panel {
-        let height = |column: &Column, line: Line| {
-            column
-                .value(line)
-                .map(|ns| scale.place(self.unit.of(ns as f64)))
-        };
-        let line = |line: Line| {
-            let values = self.columns.iter().filter_map(|column| {
-                Some((
-                    self.x(column.from),
-                    self.x(column.to),
-                    height(column, line)?,
-                ))
-            });
-            steps(values)
-        };
         let mut shapes = Vec::new();
         for pair in LINES.windows(2) {
             let ((below, ..), (line, _, class)) = (pair[0], pair[1]);
             if !class.is_empty() {
-                shapes.push(self.band(below, line, class, &height));
+                shapes.push(self.band(below, line, class, scale));
             }
         }
-        shapes.extend(LINES.iter().rev().map(|(own, class, _)| Shape::Line {
-            class: (*class).to_owned(),
-            runs: line(*own),
-        }));
-        let last = self.last();
-        let labels = LINES.iter().filter_map(|(line, class, _)| {
-            Some(Label {
-                class: (*class).to_owned(),
-                y: height(last?, *line)?,
-                text: line.name(),
-            })
-        });
+        let lines = LINES.iter().rev();
+        shapes.extend(lines.flat_map(|(own, class, _)| self.line(*own, class, scale)));
         Panel {
             title: titled("response time", scale, self.unit),
             height: 230.0,
             ticks: scale.ticks(6),
             shapes,
-            labels: labels.collect(),
+            labels: self.ends(scale),
         }
     }
 
-    fn band(
-        &self,
-        lower: Line,
-        upper: Line,
-        class: &str,
-        height: &dyn Fn(&Column, Line) -> Option<f64>,
-    ) -> Shape {
+    /// The height of a column's value; none where it has none.
+    fn height(&self, column: &Column, line: Line, scale: Scale) -> Option<f64> {
+        let ns = column.value(line)?;
+        Some(scale.place(self.unit.of(ns as f64)))
+    }
+
+    /// A line, and what of it is a lower bound as another.
+    fn line(&self, line: Line, class: &str, scale: Scale) -> Vec<Shape> {
+        let values = self.columns.iter().filter_map(|column| {
+            let height = self.height(column, line, scale)?;
+            let step = (self.x(column.from), self.x(column.to), height);
+            Some((step, column.is_bound(line)))
+        });
+        let classes = [class.to_owned(), format!("{class} bound")];
+        let lines = classes.into_iter().zip(steps_apart(values));
+        lines
+            .filter(|(_, runs)| !runs.is_empty())
+            .map(|(class, runs)| Shape::Line { class, runs })
+            .collect()
+    }
+
+    /// What stands where the lines end, each with its name.
+    fn ends(&self, scale: Scale) -> Vec<Label> {
+        let counting = self.columns.iter().filter(|column| self.counts(column));
+        let Some(last) = counting.rev().find(|column| column.due() > 0) else {
+            return Vec::new();
+        };
+        let label = |(line, class, _): &(Line, &str, &str)| {
+            let bound = if last.is_bound(*line) { " ≥" } else { "" };
+            Some(Label {
+                class: (*class).to_owned(),
+                y: self.height(last, *line, scale)?,
+                text: format!("{}{bound}", line.name()),
+            })
+        };
+        LINES.iter().filter_map(label).collect()
+    }
+
+    fn band(&self, lower: Line, upper: Line, class: &str, scale: Scale) -> Shape {
         let both = self.columns.iter().filter_map(|column| {
-            let [low, high] = [height(column, lower)?, height(column, upper)?];
-            Some((self.x(column.from), self.x(column.to), low, high))
+            let [low, high] = [lower, upper].map(|line| self.height(column, line, scale));
+            Some((self.x(column.from), self.x(column.to), low?, high?))
         });
         let both: Vec<(f64, f64, f64, f64)> = both.collect();
         let of = |high: bool| {
@@ -300,6 +308,12 @@ impl<'a> Timeline<'a> {
         line.collect()
     }
 
+    /// Whether anything that is drawn is a lower bound: where a quantile is one, so is the longest.
+    fn has_bounds(&self) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|column| column.is_bound(Line::Max))
+    }
+
     fn has_failed(&self) -> bool {
         self.columns.iter().any(|column| !column.failed.is_empty())
     }
@@ -316,10 +330,14 @@ impl<'a> Timeline<'a> {
         failed * SEEN > due
     }
 
-    /// The last column that counts: lines have their names there.
+    /// The last column that counts: lines of rates have their names there.
     fn last(&self) -> Option<&Column> {
         let mut columns = self.columns.iter().rev();
-        columns.find(|column| !self.is_dim(column.phase))
+        columns.find(|column| self.counts(column))
+    }
+
+    fn counts(&self, column: &Column) -> bool {
+        !self.is_dim(column.phase)
     }
 
     fn is_dim(&self, phase: usize) -> bool {
@@ -437,6 +455,9 @@ impl<'a> Timeline<'a> {
                 .any(|column| column.value(*line).is_some());
             legend.extend(is_there.then(|| Key::line(class, line.name())));
         }
+        if self.has_bounds() {
+            legend.push(Key::line("bound", "dotted: took as long as this at least"));
+        }
         if self.per_arrival.is_some()
             && self.record.phases.iter().any(|phase| phase.model.is_open())
         {
@@ -483,9 +504,9 @@ impl<'a> Timeline<'a> {
         says.extend(memory.map(|bytes| format!("memory {} MiB", mib(bytes))));
         let cores = self.cores(middle);
         says.extend(cores.map(|cores| format!("CPU {} cores", three_digits(cores))));
-        let heights = LINES.iter().filter_map(|(line, ..)| {
-            Some((0, times.place(self.unit.of(column.value(*line)? as f64))))
-        });
+        let heights = LINES
+            .iter()
+            .filter_map(|(line, ..)| Some((0, self.height(column, *line, times)?)));
         let rate = (1, rates.place(column.per_second(column.due())));
         Hit {
             from: self.x(column.from),
@@ -520,12 +541,22 @@ fn clock(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_record::fixtures::MS;
-    use crate::run_record::fixtures::{MODELS, SHOP, ok, record, shop};
+    use crate::exchange::Outcome;
+    use crate::run_record::fixtures::{Answer, MODELS, MS, SHOP, ok, record, shop, url_yaml};
 
     fn timeline(record: &RunRecord) -> Timeline<'_> {
         let scenario = Scenario::parse("x.yaml", record.scenario.text.as_bytes()).unwrap();
         Timeline::of(record, Some(&scenario), TimeUnit::Milliseconds)
+    }
+
+    /// The pieces of a line of a panel.
+    fn pieces<'a>(panel: &'a Panel, wanted: &str) -> &'a [Vec<Place>] {
+        let mut shapes = panel.shapes.iter();
+        let found = shapes.find_map(|shape| match shape {
+            Shape::Line { class, runs } if class == wanted => Some(runs.as_slice()),
+            _ => None,
+        });
+        found.unwrap_or_default()
     }
 
     #[test]
@@ -539,12 +570,93 @@ mod tests {
             let due: u64 = record.phases.iter().map(|phase| phase.tally.due).sum();
             let drawn: u64 = timeline.columns.iter().map(Column::due).sum();
             assert_eq!(drawn + timeline.late(), due);
-            let ordered = timeline
-                .columns
-                .windows(2)
-                .all(|pair| pair[0].to <= pair[1].from);
-            assert!(ordered || yaml == MODELS, "columns overlap");
+            let mut pairs = timeline.columns.windows(2);
+            assert!(
+                pairs.all(|pair| pair[0].to == pair[1].from),
+                "columns overlap, or leave a gap"
+            );
+            let ends = [timeline.columns.first(), timeline.columns.last()];
+            let [first, last] = ends.map(Option::unwrap);
+            assert_eq!((first.from, last.to), (0, timeline.end));
         }
+    }
+
+    #[test]
+    fn a_low_rate_is_drawn_as_it_was_planned() {
+        let record = record("x", &url_yaml("30/m", "60s"), |_| ok(MS));
+        let timeline = timeline(&record);
+        assert_eq!(timeline.columns.len(), 15);
+        for column in &timeline.columns {
+            assert!((column.per_second(column.due()) - 0.5).abs() < 1e-9);
+        }
+        let plot = timeline.plot().unwrap();
+        let [came, planned] = ["came", "planned"].map(|class| pieces(&plot.panels[1], class));
+        assert_eq!((came.len(), planned.len()), (1, 1));
+        let mut heights = came[0].iter().map(|place| place[1]);
+        assert!(heights.all(|height| (height - planned[0][0][1]).abs() < 1e-9));
+    }
+
+    #[test]
+    fn while_a_target_hangs_the_rate_of_its_users_is_none() {
+        let yaml = "tailmark: 1\nflows: { a: { steps: [ { get: / } ] } }\nphases: [ { name: main, users: 3, for: 20s } ]\n";
+        let mut number = 0;
+        let record = record("x", yaml, |_| {
+            number += 1;
+            match number {
+                // Each user waits for five seconds, once.
+                241..244 => ok(5_000 * MS),
+                _ => ok(100 * MS),
+            }
+        });
+        let timeline = timeline(&record);
+        let due: Vec<u64> = timeline.columns.iter().map(Column::due).collect();
+        assert_eq!(due.len(), 20, "{due:?}");
+        let still = due.chunk_by(|a, b| a == b).filter(|same| same[0] == 0);
+        let still: Vec<usize> = still.map(<[u64]>::len).collect();
+        // Those of five seconds that are whole columns.
+        assert!(matches!(still[..], [3 | 4]), "{due:?}");
+        let plot = timeline.plot().unwrap();
+        let came = pieces(&plot.panels[1], "came");
+        assert_eq!(came.len(), 1, "the line has a gap");
+        let low = came[0].iter().filter(|place| place[1] == 0.0);
+        assert_eq!(low.count(), 2 * still[0], "{came:?}");
+        // No time is told where nothing was asked.
+        assert_eq!(pieces(&plot.panels[0], "longest").len(), 2);
+        let mut says = plot.hits.iter().map(|hit| &hit.says);
+        let said = says.find(|says| says.contains(" 0.00 requests/s due"));
+        assert!(said.unwrap().contains("max n/a"), "{said:?}");
+    }
+
+    #[test]
+    fn lower_bounds_are_dotted_and_named_so() {
+        let record = record("x", &url_yaml("100/s", "10s"), |asked| {
+            let is_given_up = asked.arrival >= 900 && asked.arrival % 2 == 0;
+            match is_given_up {
+                true => Answer {
+                    outcome: Outcome::Timeout,
+                    status: None,
+                    ..ok(2_000 * MS)
+                },
+                false => ok(MS),
+            }
+        });
+        let plot = timeline(&record).plot().unwrap();
+        let times = &plot.panels[0];
+        for (line, has_bounds) in [("q50", false), ("q90", true), ("longest", true)] {
+            let bounds = pieces(times, &format!("{line} bound"));
+            assert_eq!(!bounds.is_empty(), has_bounds, "{line}");
+            let known = pieces(times, line)[0].last().unwrap()[0];
+            let from = if has_bounds { 0.9 } else { 1.0 };
+            assert!((known - from).abs() < 1e-9, "{line} is known until {known}");
+        }
+        let ends: Vec<&str> = times
+            .labels
+            .iter()
+            .map(|label| label.text.as_str())
+            .collect();
+        assert_eq!(ends, ["p50", "p90 ≥", "max ≥"]);
+        assert!(plot.legend.iter().any(|key| key.class == "bound"));
+        assert!(plot.hits[9].says.contains("p90 ≥ "), "{:?}", plot.hits[9]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const CHANGES: [Metric; 9] = [
 pub(super) fn comparison(comparison: &Comparison, id: &str) -> Vec<Vec<u8>> {
     let mut page = page(comparison, id);
     rounds(&[comparison], &mut page);
-    changes(comparison, &mut page);
+    changes(comparison, &[], &mut page);
     page.into_messages()
 }
 
@@ -37,7 +37,7 @@ pub(super) fn gate(record: &GateRecord, id: &str) -> Vec<Vec<u8>> {
     let attempts = [Some(&record.first), record.confirmation.as_ref()];
     let attempts: Vec<&Comparison> = attempts.into_iter().flatten().collect();
     rounds(&attempts, &mut page);
-    changes(record.latest(), &mut page);
+    changes(record.latest(), &record.terms.metrics, &mut page);
     let span = span(&record.started, record.elapsed_ns);
     let verdict = record.decision();
     let verdict = verdict.map_or("undecided", |decision| decision.verdict.name());
@@ -176,12 +176,14 @@ fn kind(kind: MemoryKind) -> &'static str {
     }
 }
 
-/// The ratio of each arm to the reference, with its interval.
-fn changes(comparison: &Comparison, page: &mut Page) {
+/// The ratio of each arm to the reference, with its interval; of the usual metrics, and of those by which a gate decides.
+fn changes(comparison: &Comparison, gated: &[Metric], page: &mut Page) {
+    let others = gated.iter().filter(|metric| !CHANGES.contains(metric));
+    let metrics: Vec<Metric> = CHANGES.iter().chain(others).copied().collect();
     let span = span(&comparison.started, comparison.elapsed_ns);
     let mut points = Vec::new();
     for (arm, name) in comparison.plan.arms.iter().enumerate().skip(1) {
-        for metric in CHANGES {
+        for &metric in &metrics {
             let Some(change) = comparison.change(arm, metric) else {
                 continue;
             };

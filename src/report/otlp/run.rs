@@ -220,7 +220,8 @@ fn quantiles(phases: &[Timed<'_>], page: &mut Page) {
         let Some(interval) = timed.phase.interval(Quantile::P99) else {
             continue;
         };
-        for (end, ns) in [("low", interval.low), ("high", interval.high)] {
+        let ends = [("low", interval.low), ("high", interval.high)];
+        for (end, ns) in ends.into_iter().filter(|(_, ns)| ns.is_finite()) {
             let own = timed.attributes([
                 text("tailmark.quantile", Quantile::P99.to_string()),
                 text("tailmark.end", end),

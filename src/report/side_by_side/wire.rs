@@ -96,12 +96,14 @@ fn times(record: &RunRecord) -> Value {
         }
         times.insert(key, value.map(|(ns, _)| ns).into());
     }
-    let known = response.ok.max().max(response.failed.max());
-    let longest = known.max(response.censored.max());
-    if longest.is_some() && response.censored.max() >= longest {
+    let longest = response.max();
+    if longest.is_some_and(|longest| longest.censored) {
         bounds.push("max_ns".to_owned());
     }
-    times.insert("max_ns".to_owned(), longest.into());
+    times.insert(
+        "max_ns".to_owned(),
+        longest.map(|longest| longest.value).into(),
+    );
     let interval = record.interval(Quantile::P99);
     // An end at infinity is none that JSON can hold.
     let ends = interval.map(|interval| [interval.low, interval.high]);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::compare::{ArmRound, Comparison, Metric, Schedule};
 use crate::gate::Standing;
 use crate::report::Options;
-pub(in crate::report) use closing::words as closing;
+pub(in crate::report) use closing::{is_of_processes, words as closing};
 use figures::Figures;
 pub(in crate::report) use figures::said;
 
@@ -366,7 +366,11 @@ impl<'a> View<'a> {
             }
         }
         let (valid, all) = (comparison.valid_rounds().count(), comparison.rounds().len());
-        page.verdict("valid", &[&format!("{valid} of {all} rounds valid")]);
+        let label = match comparison.is_invalid() {
+            true => "INVALID",
+            false => "valid",
+        };
+        page.verdict(label, &[&format!("{valid} of {all} rounds valid")]);
     }
 
     /// Every run, with its figures.

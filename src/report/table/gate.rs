@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::compare::{Section, sections};
+use super::compare::{Section, is_of_processes, sections};
 use crate::compare::Plan;
 use crate::gate::{Attempt, GateRecord, Judged, Needed, Next, State, Terms, Verdict};
 use crate::report::Options;
@@ -151,6 +151,10 @@ pub fn gate(record: &GateRecord, options: &Options) -> String {
                 Section::Validity,
             ],
         );
+    }
+    if is_of_processes(record.latest()) {
+        let words = "these processes only: they were not started afresh for each round, so their luck at the start is in every one";
+        page.labelled("note", &[words]);
     }
     super::saved(options, &mut page);
     builds(record, &mut page);

@@ -584,7 +584,8 @@ fn a_generator_that_was_itself_late() {
       target     memory (RSS) 6.1 idle → 8.9 MiB peak · CPU 41.0 ms per 1,000 requests · ready after 3.21 ms
                  /proc statm; peak from the kernel (VmHWM), 20 Hz
       CLIENT-BOUND  tailmark itself was late: lag p99 3.07 ms of response p99 4.07 ms, which would have been 1.00 ms on
-                 time; worker 1 used 97 % of its core. The figures are tailmark's own, not the target's: try a lower -r
+                 time; worker 1 used 97 % of its core. The figures are tailmark's own, not the target's: try a lower -r or
+                 more --workers; tailmark doctor says what this machine costs
     ");
     record.environment.steal = Some(0.11);
     record.interrupted = true;
@@ -608,7 +609,8 @@ fn a_generator_that_was_itself_late() {
       DISTURBED  the hypervisor took 11.0 % of the CPU time for others (steal);
                  tailmark itself was late: lag p99 3.07 ms of response p99 4.07 ms,
                  which would have been 1.00 ms on time; worker 1 used 97 % of its
-                 core. Run it again on a quieter machine
+                 core. Run it again on a quieter machine; tailmark doctor says what
+                 this one costs
     ");
 }
 
@@ -961,6 +963,34 @@ fn void_rounds_failures_and_data_that_are_wrong() {
     Fewer than 6 valid rounds give no interval, and so show no difference. These are results of this
     machine and this scenario.
     ");
+}
+
+#[test]
+fn rounds_of_which_too_many_are_void_say_nothing() {
+    let mut comparison = comparison(12, |arm, round| {
+        let mut record = arm_run(arm, |_| ok((arm as u64 + 1) * MS));
+        if arm == 1 && round <= 3 {
+            record.environment.steal = Some(0.11);
+            record.judge();
+        }
+        record
+    });
+    comparison.plan.rounds = 9;
+    let valid = compared(120, &comparison);
+    assert!(
+        valid.contains("slower") && valid.contains("valid      9 of 12"),
+        "{valid}"
+    );
+    comparison.plan.rounds = 10;
+    let invalid = compared(120, &comparison);
+    assert!(!invalid.contains("slower"), "{invalid}");
+    assert!(
+        invalid.contains("\n  INVALID    9 of 12 rounds valid\n"),
+        "{invalid}"
+    );
+    let words =
+        "3 of 12 rounds were void, and no more than a fifth is replaced: nothing can be said.";
+    assert!(invalid.replace('\n', " ").contains(words), "{invalid}");
 }
 
 #[test]

@@ -9,7 +9,13 @@ use crate::units::Quantile;
 pub(in crate::report) fn words(comparison: &Comparison) -> String {
     let rounds = comparison.valid_rounds().count();
     let fewest = comparison.fewest_rounds();
-    let found = if rounds == 0 {
+    let found = if comparison.is_invalid() {
+        let all = comparison.rounds().len();
+        let void = all - rounds;
+        format!(
+            "{void} of {all} rounds were void, and no more than a fifth is replaced: nothing can be said."
+        )
+    } else if rounds == 0 {
         "No round is valid, so nothing can be said.".to_owned()
     } else if rounds < fewest {
         format!("Fewer than {fewest} valid rounds give no interval, and so show no difference.")
@@ -28,7 +34,7 @@ pub(in crate::report) fn words(comparison: &Comparison) -> String {
 }
 
 /// Whether an arm is a process that runs already: what its luck at the start was, no round can show.
-fn is_of_processes(comparison: &Comparison) -> bool {
+pub(in crate::report) fn is_of_processes(comparison: &Comparison) -> bool {
     let mut targets = comparison.targets().iter();
     targets.any(|target| target.kind == "url")
 }

@@ -1,7 +1,9 @@
 //! The grid of a comparison: one row per metric, for the reference and one other arm.
 
+use std::collections::BTreeSet;
+
 use super::{QUANTILES, View};
-use crate::compare::{Figure, Metric};
+use crate::compare::{Comparison, Figure, Metric};
 use crate::report::figures::{TimeUnit, UNKNOWN, change_with_interval, size_of_change};
 use crate::report::layout::{Column, Grid};
 use crate::stats::{Change, Direction, fewest_per_round};
@@ -175,8 +177,15 @@ impl Said {
     }
 }
 
-/// What a change is called that is shown.
-pub(in crate::report) fn said(change: &Change, metric: Metric) -> Option<&'static str> {
+/// What a change is called that is shown; nothing is called by a comparison that is not valid.
+pub(in crate::report) fn said(
+    comparison: &Comparison,
+    change: &Change,
+    metric: Metric,
+) -> Option<&'static str> {
+    if comparison.is_invalid() {
+        return None;
+    }
     let is_time = metric.is_latency() || metric == Metric::Startup;
     match change.direction() {
         Direction::Higher => Some(if is_time { "slower" } else { "more" }),
@@ -203,8 +212,9 @@ impl Rows<'_> {
 
     fn response(&self) -> Vec<Row> {
         let unit = self.view.unit;
-        let row = |quantile| {
-            let group = if quantile == Quantile::P50 {
+        let quantiles = self.quantiles();
+        let row = |&quantile: &Quantile| {
+            let group = if Some(&quantile) == quantiles.first() {
                 format!("response {}", unit.name())
             } else {
                 String::new()
@@ -212,7 +222,17 @@ impl Rows<'_> {
             let label = format!("{group:<14}{quantile}");
             self.row(&label, Metric::Response(quantile), |ns| unit.figure(ns))
         };
-        QUANTILES.map(row).into()
+        quantiles.iter().map(row).collect()
+    }
+
+    /// The usual ones, and those by which a gate decides.
+    fn quantiles(&self) -> BTreeSet<Quantile> {
+        let gated = self.view.gated.unwrap_or_default().iter();
+        let gated = gated.filter_map(|standing| match standing.metric {
+            Metric::Response(quantile) => Some(quantile),
+            _ => None,
+        });
+        QUANTILES.into_iter().chain(gated).collect()
     }
 
     fn memory(&self) -> Vec<Row> {
@@ -268,10 +288,12 @@ impl Rows<'_> {
     }
 
     fn said(&self, change: &Change, metric: Metric) -> Said {
-        match said(change, metric) {
+        let comparison = self.view.comparison;
+        match said(comparison, change, metric) {
             Some(words) => Said::Words(words.to_owned()),
+            None if comparison.is_invalid() => Said::Words(String::new()),
             None if change.interval.is_none() => {
-                let fewest = self.view.comparison.fewest_rounds();
+                let fewest = comparison.fewest_rounds();
                 Said::Words(format!("({fewest} rounds give an interval)"))
             }
             None => {

@@ -217,7 +217,7 @@ fn verdicts_say_what_to_do_next() {
         record
     });
     assert_snapshot!(words(&disturbed), @r"
-    INVALID: 3 of 3 rounds were void (disturbed: the hypervisor took 11.0 % of the CPU time for others (steal)): nothing can be said. Not counted as a regression.
+    INVALID: 3 of 3 rounds were void (disturbed: the hypervisor took 11.0 % of the CPU time for others (steal)): nothing can be said. Not counted as a regression; the exit code is 4 (--on-invalid pass: 0).
     ");
     let failing = |share: u64, of: usize| {
         move |attempt: Attempt, arm: usize, round: usize| {
@@ -236,13 +236,13 @@ fn verdicts_say_what_to_do_next() {
         }
     };
     assert_snapshot!(words(&driven(&terms(&["p99"], 10), 100, failing(60, 0))), @r"
-    INVALID: baseline broken: in every round less than half of its requests were ok, so there is nothing to compare with. Not counted as a regression.
+    INVALID: baseline broken: in every round less than half of its requests were ok, so there is nothing to compare with. Not counted as a regression; the exit code is 4 (--on-invalid pass: 0).
     ");
     assert_snapshot!(words(&driven(&terms(&["p50"], 10), 100, failing(3, 1))), @r"
     FAIL: 3.0 % of the candidate's requests were not ok, 0 % of the baseline's: more by over half a point, in two independent runs.
     ");
     assert_snapshot!(words(&driven(&terms(&["p99.9"], 10), 100, |a, arm, r| run(a, arm, r, 0))), @r"
-    INVALID: p99.9 needs 20,000 requests per round; a round of both had 2,400. A higher --rate or a longer --measure has more. Not counted as a regression.
+    INVALID: p99.9 needs 20,000 requests per round; a round of both had 2,400. A higher --rate or a longer --measure has more. Not counted as a regression; the exit code is 4 (--on-invalid pass: 0).
     ");
     let no_memory = driven(&terms(&["mem.peak"], 10), 100, |attempt, arm, round| {
         let mut record = run(attempt, arm, round, 0);
