@@ -131,24 +131,27 @@ fn text(file: &Path) -> io::Result<String> {
 fn end_all(estate: &Path, run: &str) -> io::Result<usize> {
     let lines = text(&estate.join(PROCESSES)).unwrap_or_default();
     let mut noted: Vec<Noted> = lines.lines().filter_map(Noted::read).collect();
-    noted.extend(unnoted(&noted, run));
+    noted.extend(unnoted(&noted, estate, run));
     let mut ended = 0;
     for noted in noted.iter().rev() {
         ended += usize::from(noted.end(run)?);
     }
     std::thread::sleep(MARKED_WITHIN);
-    for late in unnoted(&noted, run) {
+    for late in unnoted(&noted, estate, run) {
         ended += usize::from(late.end(run)?);
     }
     Ok(ended)
 }
 
-/// Children that were not written down: marked, and leaders of a group in a session of somebody else's, as children are made.
-fn unnoted(noted: &[Noted], run: &str) -> Vec<Noted> {
+/// Children that were not written down: marked or at home in the estate, and leaders of a group in a session of somebody
+/// else's, as children are made.
+fn unnoted(noted: &[Noted], estate: &Path, run: &str) -> Vec<Noted> {
     let is_noted = |pid| noted.iter().any(|noted| noted.pid == pid);
     let leads = |stat: &Stat| stat.pgrp == stat.pid && stat.session != stat.pid;
-    let found = living()
-        .filter(|(process, stat)| leads(stat) && !is_noted(stat.pid) && is_marked(process, run));
+    let found = living().filter(|(process, stat)| {
+        let is_own = || is_marked(process, run) || is_at_home(process, stat, estate);
+        leads(stat) && !is_noted(stat.pid) && is_own()
+    });
     let found = found.map(|(_, stat)| Noted {
         pid: stat.pid,
         started: stat.starttime,
@@ -223,6 +226,13 @@ fn is_marked(process: &Process, run: &str) -> bool {
     let environment = process.environ().unwrap_or_default();
     let mark = environment.get(OsStr::new(MARK));
     mark.is_some_and(|mark| mark == run)
+}
+
+/// Whether the process works in `estate`, whose owner is gone: Redis does, and writes over its environment. What somebody runs
+/// from a shell that is there has this shell for its parent.
+fn is_at_home(process: &Process, stat: &Stat, estate: &Path) -> bool {
+    let place = process.cwd().ok().zip(estate.canonicalize().ok());
+    stat.ppid != stat.session && place.is_some_and(|(at, estate)| at.starts_with(estate))
 }
 
 /// The process that was seen, if its id is still its own.
@@ -394,6 +404,21 @@ mod tests {
         let labels = labels(&[("tailmark.run", run)]);
         let (mut own, other) = (sleeper(run), sleeper("another"));
         let place = Place::new(&labels, "");
+        assert_eq!(place.sweep().processes, 1);
+        assert_eq!(own.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+        end(other);
+    }
+
+    #[test]
+    fn what_has_written_over_its_environment_is_known_by_where_it_works() {
+        let place = Place::new(&labels(&[]), "");
+        let outside = tempfile::tempdir().unwrap();
+        let at = |folder: &Path| {
+            let mut command = Command::new("sleep");
+            command.arg("3600").env_clear().current_dir(folder);
+            command.process_group(0).spawn().unwrap()
+        };
+        let (mut own, other) = (at(&place.estate.join("stores-x")), at(outside.path()));
         assert_eq!(place.sweep().processes, 1);
         assert_eq!(own.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
         end(other);
