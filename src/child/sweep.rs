@@ -111,7 +111,8 @@ fn is_unfinished(estate: &Path) -> bool {
 
 /// The labels of an estate's owner; none where they are not there yet, or no longer.
 fn labels(estate: &Path) -> Option<BTreeMap<String, String>> {
-    let text = text(&estate.join(OWNER)).ok()?;
+    let text = text(&estate.join(OWNER)).ok();
+    let text = text.filter(|text| !text.is_empty())?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Some(
         pairs
@@ -486,14 +487,16 @@ mod tests {
 
     #[test]
     fn what_was_never_finished_goes_when_it_is_old() {
-        let place = Place::new("", "");
-        fs::remove_file(place.estate.join(OWNER)).unwrap();
-        place.assert_kept();
-        let old = std::time::SystemTime::now() - 2 * UNFINISHED_AFTER;
-        let folder = fs::File::open(&place.estate).unwrap();
-        folder.set_modified(old).unwrap();
-        assert_eq!(place.sweep(), Swept::default());
-        assert!(!place.estate.exists());
+        let [unlabelled, unmade] = [(); 2].map(|()| Place::new("", ""));
+        fs::remove_file(unmade.estate.join(OWNER)).unwrap();
+        for place in [unlabelled, unmade] {
+            place.assert_kept();
+            let old = std::time::SystemTime::now() - 2 * UNFINISHED_AFTER;
+            let folder = fs::File::open(&place.estate).unwrap();
+            folder.set_modified(old).unwrap();
+            assert_eq!(place.sweep(), Swept::default());
+            assert!(!place.estate.exists());
+        }
     }
 
     #[test]
